@@ -1,0 +1,67 @@
+# Everything a newcomer or CI types. Each target makes its virtual environment when it is missing.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null)
+SEED   ?= 1
+ONCE   ?=
+PORT   ?=
+DATA   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types unit fmt docs bench test-system lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# --- the virtual environment -------------------------------------------------------------------
+# Two stamps over one folder: what the product needs to run, and what tests and tools add.
+# Every package comes from a lock file with hashes; the project itself is installed without
+# build isolation, so that nothing unlocked is fetched.
+$(BIN)/python:
+ifneq ($(UV),)
+	$(UV) venv --quiet --python $(PYTHON) $(VENV)
+else
+	$(PYTHON) -m venv $(VENV)
+endif
+
+define install
+	$(if $(UV),VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --require-hashes -r $(1),$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $(1))
+endef
+
+$(VENV)/.run: .locks/run.txt .locks/build.txt pyproject.toml | $(BIN)/python
+	$(call install,.locks/build.txt)
+	$(call install,.locks/run.txt)
+	$(if $(UV),VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --no-deps --no-build-isolation -e .,$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .)
+	@touch $@
+
+$(VENV)/.dev: .locks/dev.txt $(VENV)/.run
+	$(call install,.locks/dev.txt)
+	@touch $@
+
+# --- work --------------------------------------------------------------------------------------
+fmt: $(VENV)/.dev ## format, and apply the safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -q -n auto --dist loadfile tests/unit tests/property tests/vectors tests/tidy tests/docs
+
+check: lint types unit ## what one runs before a commit
+
+test: $(VENV)/.dev ## everything, both databases included
+	$(BIN)/pytest -q -n auto --dist loadfile tests
+
+lock: ## resolve the lock files again
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o .locks/build.txt .locks/build.in
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o .locks/run.txt pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c .locks/run.txt -o .locks/dev.txt pyproject.toml

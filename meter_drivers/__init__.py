@@ -1,0 +1,1 @@
+"""Drivers that read prepaid meters, give them tokens and switch their relays."""

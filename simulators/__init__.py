@@ -1,0 +1,1 @@
+"""Simulated prepaid meters that take real tokens and speak real protocols."""

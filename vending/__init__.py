@@ -1,0 +1,1 @@
+"""The vending service: sells prepaid energy as STS tokens and keeps the books."""

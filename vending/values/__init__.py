@@ -1,0 +1,1 @@
+"""Pure value types shared by every feature: money, energy, time, identifiers."""
