@@ -61,7 +61,7 @@ def test_every_feature_package_is_in_the_import_contracts() -> None:
     features = {
         f"vending.{path.parent.name}"
         for path in (ROOT / "vending").glob("*/tables.py")
-        if path.parent.name not in {"keystore"}
+        if path.parent.name != "keystore"
     }
     assert features <= set(inside["containers"])
 

@@ -1,0 +1,54 @@
+"""The counters that Prometheus reads at `/metrics`; no label ever carries a meter or a token."""
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_VEND_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@dataclass
+class Metrics:
+    """Every metric of one process, in a registry of its own, so that tests do not share them."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self.vends = Counter(
+            "vending_vends_total",
+            "Vend requests by outcome: issued, replayed, or the code of the refusal",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.vend_duration = Histogram(
+            "vending_vend_duration_seconds",
+            "Time from the request to the committed answer",
+            buckets=_VEND_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "vending_http_requests_total",
+            "HTTP requests by route and status",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.commands = Counter(
+            "vending_meter_commands_total",
+            "Commands to meters by kind and the state they reached",
+            ["kind", "state"],
+            registry=self.registry,
+        )
+        self.outbox_age = Gauge(
+            "vending_outbox_oldest_seconds",
+            "Age of the oldest message that still waits in the outbox",
+            registry=self.registry,
+        )
+        self.clock_trusted = Gauge(
+            "vending_clock_trusted",
+            "1 while the clock agrees with the last committed time, else 0 and vending stands",
+            registry=self.registry,
+        )
+
+    def render(self) -> bytes:
+        """Return the exposition text."""
+        return generate_latest(self.registry)

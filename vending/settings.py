@@ -1,0 +1,260 @@
+"""The settings of the service: the only reader of the environment.
+
+One value may come from four places; the first that has it wins:
+
+1. an environment variable `VENDING_<NAME>`
+2. a file named by `VENDING_<NAME>_FILE` (a secret mounted by systemd or a container engine)
+3. the file `.env` in the working folder
+4. the TOML file named by `VENDING_CONFIG`, or `vending.toml` in the working folder
+
+`docs/settings.md` lists every setting; a test compares the two.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from vending.errors import ErrorKind, VendingError
+
+PREFIX: Final = "VENDING_"
+SECRET_FILE_BYTES_MAX: Final = 65_536
+_DEFAULT_TOML: Final = "vending.toml"
+
+
+class SettingsError(VendingError):
+    """A setting is missing, malformed or unreadable; the message names it and its source."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.INVALID
+    code: ClassVar[str] = "settings_invalid"
+    remedy: ClassVar[str] = "correct the setting named; `vending doctor` shows each and its source"
+
+
+class _SecretFileSource(PydanticBaseSettingsSource):
+    """Reads `VENDING_<NAME>_FILE`: the value is the file's text without the trailing newline."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                return file.read(SECRET_FILE_BYTES_MAX).rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{PREFIX}{field_name.upper()}_FILE names {path}, which cannot be read"
+            raise SettingsError(message, setting=field_name) from error
+
+    def __call__(self) -> dict[str, Any]:
+        values = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    """Every setting of the service, validated; secrets never show in a repr."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="forbid",
+        frozen=True,
+    )
+
+    data_dir: Annotated[
+        Path,
+        Field(description="Folder of the embedded database and the key store's companion file"),
+    ] = Path("vending-data")
+    database_url: Annotated[
+        SecretStr | None,
+        Field(description="`postgresql://user:password@host/name`; empty: SQLite in `data_dir`"),
+    ] = None
+    host: Annotated[str, Field(description="Address the HTTP service listens on")] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Field(ge=0, le=65_535, description="Port the HTTP service listens on; 0 picks a free one"),
+    ] = 8080
+    key_store_passphrase: Annotated[
+        SecretStr | None,
+        Field(description="Opens the key store; give it as `VENDING_KEY_STORE_PASSPHRASE_FILE`"),
+    ] = None
+    key_store_key_file: Annotated[
+        Path | None, Field(description="File of 32 bytes that opens the key store, mode 0600")
+    ] = None
+    demo: Annotated[
+        bool,
+        Field(description="Accept demo keys; set by `metersim demo` alone, never in production"),
+    ] = False
+    utility_name: Annotated[
+        str, Field(min_length=1, max_length=80, description="Name printed on receipts")
+    ] = "Utility"
+    currency: Annotated[
+        str,
+        Field(pattern=r"^[A-Z]{3}$", description="Currency of new tariffs and accounts, ISO 4217"),
+    ] = "KES"
+    timezone: Annotated[
+        str, Field(description="Time zone of the utility, IANA name; receipts are printed in it")
+    ] = "UTC"
+    language: Annotated[
+        Literal["en", "zh-CN"], Field(description="Language of receipts when the customer has none")
+    ] = "en"
+    tid_ahead_limit_min: Annotated[
+        int,
+        Field(ge=1, le=1440, description="How far a token identifier may run ahead of the clock"),
+    ] = 60
+    quote_lifetime_s: Annotated[
+        int, Field(ge=10, le=86_400, description="How long a quote holds its price")
+    ] = 600
+    clock_backward_limit_s: Annotated[
+        int, Field(ge=1, le=3600, description="A clock set back by more stops vending")
+    ] = 300
+    clock_forward_limit_s: Annotated[
+        int, Field(ge=60, description="A clock set forward by more stops vending")
+    ] = 86_400
+    worker_poll_ms: Annotated[
+        int, Field(ge=10, le=60_000, description="Pause of the worker when nothing waits")
+    ] = 500
+    meter_timeout_ms: Annotated[
+        int, Field(ge=50, le=60_000, description="Deadline of one answer from a meter")
+    ] = 3000
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Least level that is logged"),
+    ] = "info"
+    log_format: Annotated[
+        Literal["json", "console"], Field(description="`json` for machines, `console` for people")
+    ] = "json"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources in their order; see the module's docstring."""
+        del file_secret_settings
+        return (
+            init_settings,
+            env_settings,
+            _SecretFileSource(settings_cls),
+            dotenv_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=toml_path()),
+        )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            message = f"{value!r} is no IANA time zone; write one such as Africa/Nairobi"
+            raise ValueError(message) from error
+        return value
+
+    @property
+    def effective_database_url(self) -> str:
+        """Return the database to open: the one named, or SQLite in the data folder."""
+        if self.database_url is not None and self.database_url.get_secret_value():
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'vending.sqlite3').absolute()}"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOrigin:
+    """One setting as `vending doctor` shows it; a secret shows only that it is set."""
+
+    name: str
+    value: str
+    source: str
+
+
+def toml_path() -> Path:
+    """Return the configuration file that is read when it exists."""
+    return Path(os.environ.get(f"{PREFIX}CONFIG") or _DEFAULT_TOML)
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 # one per field, checked by Pydantic
+    """Return the settings of this process; `overrides` come from the command line.
+
+    Raises:
+        SettingsError: A value is malformed, unknown, or its file cannot be read.
+    """
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    if named and not Path(named).is_file():
+        message = f"{PREFIX}CONFIG names {named}, which is no file"
+        raise SettingsError(message, setting="config")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_first_fault(error)) from error
+    except ValueError as error:
+        message = f"{toml_path()} or .env cannot be read: {error}"
+        raise SettingsError(message) from error
+
+
+def list_origins(settings: Settings, overrides: Mapping[str, object]) -> list[SettingOrigin]:
+    """Return each setting, its value (hidden when secret) and where it came from."""
+    return [
+        SettingOrigin(name, _shown(getattr(settings, name)), _source_of(name, overrides))
+        for name in Settings.model_fields
+    ]
+
+
+def unknown_variables() -> list[str]:
+    """Return the `VENDING_…` variables that no setting answers to, such as a misspelt one."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known |= {f"{name}_FILE" for name in known} | {f"{PREFIX}CONFIG"}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _source_of(name: str, overrides: Mapping[str, object]) -> str:
+    variable = f"{PREFIX}{name.upper()}"
+    if overrides.get(name) is not None:
+        return "command line"
+    if variable in os.environ:
+        return f"environment {variable}"
+    if os.environ.get(f"{variable}_FILE"):
+        return f"file named by {variable}_FILE"
+    dotenv = Path(".env")
+    if dotenv.is_file() and any(
+        line.split("=", 1)[0].strip().upper() == variable
+        for line in dotenv.read_text("utf-8").splitlines()
+    ):
+        return ".env"
+    if toml_path().is_file() and name in TomlConfigSettingsSource(Settings, toml_path())():
+        return str(toml_path())
+    return "default"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return "(set)"
+        case _:
+            return str(value)
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_input=False, include_url=False)[0]
+    name = ".".join(str(part) for part in fault["loc"]) or "settings"
+    return f"setting {name}: {fault['msg']}"
