@@ -1,0 +1,1 @@
+"""Where vending keys live: they are sealed at rest and leave only as tokens."""

@@ -1,0 +1,115 @@
+"""The companion file that tells an older copy of the key store from the present one.
+
+The store counts its changes, and the count is authenticated in its header. After each change
+the count goes into `keystore.generation` in the data folder, beside the database and not in it:
+a database that was put back alone is then older than the file says, and is refused.
+
+The limits, stated plainly. Who puts back an old database *and* the old file of the same moment
+is not noticed: nothing on this machine is newer than both. A crash after the commit and before
+the file is written leaves the file one behind, which the next opening mends; until then that one
+step back is not noticed either. Each machine that opens the store keeps a file of its own.
+"""
+
+import hmac
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vending.keystore.errors import Damage, GenerationUnknownError, KeyStoreCorruptError
+from vending.keystore.sealing import Keyring, Purpose
+
+FILE_NAME: Final = "keystore.generation"
+
+_FIRST_LINE: Final = "vending key store generation, do not edit"
+_FORM: Final = re.compile(
+    re.escape(_FIRST_LINE)
+    + r"\nstore ([0-9a-f]{32})\ngeneration ([0-9]{1,18})\nmanifest ([0-9a-f]{64})"
+    + r"\nmac [0-9a-f]{64}\n"
+)
+_FILE_BYTES_MAX: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One state of one store: its count of changes and the authenticator over all its records."""
+
+    store_id: bytes
+    number: int
+    manifest: bytes
+
+
+class GenerationFile:
+    """The newest generation of the store that this machine has seen."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, data_folder: Path) -> None:
+        self.path = data_folder / FILE_NAME
+
+    def check(self, present: Generation, keyring: Keyring) -> None:
+        """Hold `present`, as read from the database, against the file; move the file forward.
+
+        Raises:
+            GenerationUnknownError: There is no file.
+            KeyStoreCorruptError: The file was altered, or is newer than `present`.
+        """
+        seen = self._load(keyring)
+        if seen.store_id != present.store_id:
+            raise KeyStoreCorruptError(Damage.GENERATION_FILE)
+        if seen.number > present.number:
+            raise KeyStoreCorruptError(Damage.ROLLED_BACK)
+        if seen.number == present.number and seen.manifest != present.manifest:
+            raise KeyStoreCorruptError(Damage.ROLLED_BACK)
+        if seen.number < present.number:
+            self.write(present, keyring)
+
+    def write(self, present: Generation, keyring: Keyring) -> None:
+        """Replace the file by one for `present`, whole or not at all.
+
+        Raises:
+            OSError: The data folder cannot be written.
+        """
+        folder = self.path.parent
+        descriptor, name = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_render(present, keyring).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self.path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        folder_descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(folder_descriptor)
+        finally:
+            os.close(folder_descriptor)
+
+    def _load(self, keyring: Keyring) -> Generation:
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(_FILE_BYTES_MAX)
+        except FileNotFoundError as error:
+            raise GenerationUnknownError(str(self.path)) from error
+        match = _FORM.fullmatch(content.decode("ascii", "replace"))
+        if match is None:
+            raise KeyStoreCorruptError(Damage.GENERATION_FILE)
+        seen = Generation(bytes.fromhex(match[1]), int(match[2]), bytes.fromhex(match[3]))
+        if not hmac.compare_digest(_render(seen, keyring).encode(), content):
+            raise KeyStoreCorruptError(Damage.GENERATION_FILE)
+        return seen
+
+    def __repr__(self) -> str:
+        return f"GenerationFile({str(self.path)!r})"
+
+
+def _render(generation: Generation, keyring: Keyring) -> str:
+    body = (
+        f"{_FIRST_LINE}\nstore {generation.store_id.hex()}\n"
+        f"generation {generation.number}\nmanifest {generation.manifest.hex()}\n"
+    )
+    return f"{body}mac {keyring.authenticate(body.encode(), Purpose.GENERATION).hex()}\n"
