@@ -1,0 +1,1 @@
+"""SQLAlchemy plumbing over SQLite and PostgreSQL; knows no feature."""
