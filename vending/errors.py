@@ -1,30 +1,59 @@
-"""The root of every refusal the service answers with.
+"""The root of every refusal, and the form in which it is answered.
 
-    VendingError            kind, code, facts
+    VendingError            kind, code, remedy, facts
     └── one class a reason, in the `errors.py` of the feature that refuses
 
-A refusal is expected and final: the caller asked for something the rules do not allow. What
-fails for technical reasons is not a refusal; see ADR 0008.
+A refusal is expected: the caller asked for something the rules do not allow now. What fails for
+technical reasons is not a refusal (ADR 0008). Answers are problem documents (RFC 9457) whose
+`outcome` tells what became of the request: `none`, nothing happened; `done`, it had its effect
+before; `unknown`, ask again with the same key.
 """
 
+import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+PROBLEM_TYPE_PREFIX: Final = "urn:prepaid-vending:problem:"
 
 
 class ErrorKind(StrEnum):
-    """What kind of refusal it is; `vending.api.errors` maps each kind to one HTTP status."""
+    """What kind of refusal it is; `HTTP_STATUS` maps each kind to one status."""
 
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
-    IN_FLIGHT = "in_flight"
     MISMATCH = "mismatch"
     REFUSED = "refused"
     TOO_LARGE = "too_large"
     TOO_MANY = "too_many"
     UNAVAILABLE = "unavailable"
+
+
+HTTP_STATUS: Final[Mapping[ErrorKind, int]] = MappingProxyType(
+    {
+        ErrorKind.INVALID: 400,
+        ErrorKind.UNAUTHENTICATED: 401,
+        ErrorKind.FORBIDDEN: 403,
+        ErrorKind.NOT_FOUND: 404,
+        ErrorKind.CONFLICT: 409,
+        ErrorKind.MISMATCH: 422,
+        ErrorKind.REFUSED: 422,
+        ErrorKind.TOO_LARGE: 413,
+        ErrorKind.TOO_MANY: 429,
+        ErrorKind.UNAVAILABLE: 503,
+    }
+)
+
+
+class Outcome(StrEnum):
+    """What became of a request that was answered with a problem."""
+
+    NONE = "none"
+    DONE = "done"
     UNKNOWN = "unknown"
 
 
@@ -42,7 +71,36 @@ class VendingError(Exception):
     code: ClassVar[str]
     remedy: ClassVar[str]
     retryable: ClassVar[bool] = False
+    outcome: ClassVar[Outcome] = Outcome.NONE
 
     def __init__(self, message: str, **facts: Fact) -> None:
         super().__init__(message)
-        self.facts = facts
+        self.facts: Mapping[str, Fact] = facts
+
+    @property
+    def http_status(self) -> int:
+        """Return the status of the answer."""
+        return HTTP_STATUS[self.kind]
+
+    def problem(self) -> dict[str, object]:
+        """Return the problem document (RFC 9457): the facts and nothing of this process."""
+        return {
+            "type": f"{PROBLEM_TYPE_PREFIX}{self.code}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": self.http_status,
+            "code": self.code,
+            "detail": str(self),
+            "remedy": self.remedy,
+            "retryable": self.retryable,
+            "outcome": self.outcome.value,
+            "facts": dict(self.facts),
+        }
+
+    def problem_bytes(self) -> bytes:
+        """Return the problem document as it is sent and stored."""
+        return canonical_json(self.problem())
+
+
+def canonical_json(document: object) -> bytes:
+    """Return the document as UTF-8 JSON, always the same bytes for the same content."""
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

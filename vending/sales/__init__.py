@@ -1,0 +1,1 @@
+"""Sales: from a tender to a token, its postings and its receipt, exactly once."""

@@ -1,0 +1,188 @@
+"""What a sale is refused for.
+
+VendingError
+├── IdempotencyKeyReusedError   the key was used with another body
+├── SaleInFlightError           the key's first request is still being worked on
+├── SaleUnknownError            the security module has not answered yet
+├── MeterBusyError              another sale of this meter waits for the security module
+├── TooManyTokensError          the meter's identifiers run too far ahead of the clock
+├── BaseDateExhaustedError      the meter's base date has run out of identifiers
+├── QuoteNotFoundError, QuoteExpiredError, QuoteUsedError, QuoteChangedError
+├── SaleNotFoundError
+├── SaleNotReprintableError     the sale has no token
+└── ClockJumpedError            the clock disagrees with the last committed time
+"""
+
+from datetime import datetime
+
+from vending.errors import ErrorKind, Outcome, VendingError
+from vending.values.identifiers import QuoteId, SaleId
+
+
+class IdempotencyKeyReusedError(VendingError):
+    """The key belongs to a request with another body."""
+
+    kind = ErrorKind.MISMATCH
+    code = "idempotency_key_reused"
+    remedy = "Send the first body again to get its answer, or a new key for a new sale."
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used before with another body")
+
+
+class SaleInFlightError(VendingError):
+    """The first request under this key is not finished."""
+
+    kind = ErrorKind.CONFLICT
+    code = "sale_in_flight"
+    remedy = "Wait a second and send the same request again with the same key."
+    retryable = True
+    outcome = Outcome.UNKNOWN
+
+    def __init__(self) -> None:
+        super().__init__("a request with this Idempotency-Key is being worked on")
+
+
+class SaleUnknownError(VendingError):
+    """The security module did not answer; the sale will be finished with the same token."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "sale_outcome_unknown"
+    remedy = "Keep the customer's money and send the same request again with the same key."
+    retryable = True
+    outcome = Outcome.UNKNOWN
+
+    def __init__(self, sale_id: SaleId) -> None:
+        super().__init__(
+            "the security module has not answered; the sale is kept and will be finished",
+            sale_id=str(sale_id),
+        )
+
+
+class MeterBusyError(VendingError):
+    """Another sale of the meter is open, so its credit cannot be counted yet."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "meter_busy"
+    remedy = "Send the same request again with the same key in a few seconds."
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("another sale for this meter waits for the security module")
+
+
+class TooManyTokensError(VendingError):
+    """The meter's token identifiers would run further ahead of the clock than allowed."""
+
+    kind = ErrorKind.TOO_MANY
+    code = "too_many_tokens"
+    remedy = "Wait some minutes and send the same request again with the same key."
+    retryable = True
+
+    def __init__(self, ahead_min: int, limit_min: int) -> None:
+        super().__init__(
+            f"the next token would be dated {ahead_min} minutes ahead, at most {limit_min}",
+            ahead_min=ahead_min,
+            limit_min=limit_min,
+        )
+
+
+class BaseDateExhaustedError(VendingError):
+    """The base date of the meter's key counts no further."""
+
+    kind = ErrorKind.REFUSED
+    code = "base_date_exhausted"
+    remedy = "Change the meter to a key with a later base date, then sell again."
+
+    def __init__(self, base_year: int) -> None:
+        super().__init__(
+            f"token identifiers of base date {base_year} have run out", base_date=base_year
+        )
+
+
+class QuoteNotFoundError(VendingError):
+    """No quote of this partner has this id."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "quote_not_found"
+    remedy = "Ask for a new quote."
+
+    def __init__(self, quote_id: QuoteId) -> None:
+        super().__init__("there is no such quote", quote_id=str(quote_id))
+
+
+class QuoteExpiredError(VendingError):
+    """The quote's time is over."""
+
+    kind = ErrorKind.REFUSED
+    code = "quote_expired"
+    remedy = "Ask for a new quote, show it to the customer, and sell under it with a new key."
+
+    def __init__(self, quote_id: QuoteId, expired_at: datetime) -> None:
+        super().__init__(
+            f"the quote held until {expired_at.isoformat()}",
+            quote_id=str(quote_id),
+            expired_at=expired_at.isoformat(),
+        )
+
+
+class QuoteUsedError(VendingError):
+    """A sale was made under the quote before."""
+
+    kind = ErrorKind.REFUSED
+    code = "quote_used"
+    remedy = "Ask for a new quote; a repeat of the first sale needs its own Idempotency-Key."
+
+    def __init__(self, quote_id: QuoteId) -> None:
+        super().__init__("a sale was made under this quote before", quote_id=str(quote_id))
+
+
+class QuoteChangedError(VendingError):
+    """The quote cannot be kept to the cent: body, credit or tariff differ from it."""
+
+    kind = ErrorKind.REFUSED
+    code = "quote_changed"
+    remedy = "Ask for a new quote, show it to the customer, and sell under it with a new key."
+
+    def __init__(self, quote_id: QuoteId, what: str) -> None:
+        super().__init__(
+            f"the {what} is no longer what was quoted", quote_id=str(quote_id), changed=what
+        )
+
+
+class SaleNotFoundError(VendingError):
+    """No sale of this partner has this id or key."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "sale_not_found"
+    remedy = "Check the id. A sale that was never made can be sent with its key."
+
+    def __init__(self) -> None:
+        super().__init__("there is no such sale")
+
+
+class SaleNotReprintableError(VendingError):
+    """The sale has no token to print."""
+
+    kind = ErrorKind.REFUSED
+    code = "sale_not_reprintable"
+    remedy = "Send the sale's own request again with its key to finish it."
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the sale is {state} and has no token", state=state)
+
+
+class ClockJumpedError(VendingError):
+    """The clock cannot be trusted, so no token may be dated."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "clock_jumped"
+    remedy = "Correct the clock, then run `vending doctor --confirm-clock`."
+    retryable = True
+
+    def __init__(self, now: datetime, seen_at: datetime) -> None:
+        super().__init__(
+            f"the clock says {now.isoformat()}, the last committed time was {seen_at.isoformat()}",
+            now=now.isoformat(),
+            seen_at=seen_at.isoformat(),
+        )

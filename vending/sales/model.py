@@ -1,0 +1,163 @@
+"""What a sale is, the states it passes through, and what the vend use case takes and gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from vending.errors import VendingError
+from vending.sts import BaseDate, MeterPAN
+from vending.tariffs.model import Quote
+from vending.values.identifiers import (
+    CustomerId,
+    IdempotencyKey,
+    MeterId,
+    PartnerId,
+    QuoteId,
+    SaleId,
+    TokenId,
+)
+from vending.values.money import Money
+
+
+class SaleState(StrEnum):
+    """Where a sale stands; `SALE_TRANSITIONS` says what may follow."""
+
+    QUOTED = "quoted"
+    """Priced, nothing held."""
+    RESERVED = "reserved"
+    """The key is claimed and the token identifier fixed; the security module was not asked yet."""
+    MINTING = "minting"
+    """The security module was asked."""
+    ISSUED = "issued"
+    """The token is stored and the journal posted; no answer has carried the token yet."""
+    RELEASED = "released"
+    """The stored answer with the token is open to the partner."""
+    CONFIRMED = "confirmed"
+    """The partner says that the customer has it."""
+    DECLINED = "declined"
+    """Refused before a token was made."""
+    UNKNOWN = "unknown"
+    """The security module did not answer; asking again for the same token identifier is safe."""
+    REVERSED = "reversed"
+    """Undone while the token provably could not be used."""
+    WRITTEN_OFF = "written-off"
+    """Given up by a person."""
+    SUSPECT = "suspect"
+    """Released and never confirmed; in the exception queue."""
+
+
+_S = SaleState
+SALE_TRANSITIONS: Final[Mapping[SaleState, frozenset[SaleState]]] = MappingProxyType(
+    {
+        _S.QUOTED: frozenset({_S.RESERVED, _S.DECLINED}),
+        _S.RESERVED: frozenset({_S.MINTING, _S.RELEASED, _S.DECLINED}),
+        _S.MINTING: frozenset({_S.ISSUED, _S.RELEASED, _S.DECLINED, _S.UNKNOWN}),
+        _S.UNKNOWN: frozenset({_S.ISSUED, _S.RELEASED, _S.DECLINED, _S.WRITTEN_OFF}),
+        _S.ISSUED: frozenset({_S.RELEASED, _S.REVERSED}),
+        _S.RELEASED: frozenset({_S.CONFIRMED, _S.SUSPECT, _S.REVERSED}),
+        _S.SUSPECT: frozenset({_S.CONFIRMED, _S.REVERSED, _S.WRITTEN_OFF}),
+        _S.CONFIRMED: frozenset(),
+        _S.DECLINED: frozenset(),
+        _S.REVERSED: frozenset(),
+        _S.WRITTEN_OFF: frozenset(),
+    }
+)
+"""Sections 2.5 of the vending notes as a table; `docs/reference/sale.md` shows it as a diagram."""
+
+OPEN_SALE_STATES: Final = frozenset({_S.RESERVED, _S.MINTING, _S.UNKNOWN})
+"""A sale that has fixed its token identifier and has no token yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class VendRequest:
+    """A partner's wish to sell, under the key that makes it happen at most once."""
+
+    partner_id: PartnerId
+    key: IdempotencyKey
+    meter: str
+    """DRN or MeterPAN as the partner wrote it; digits only."""
+    tender: Money
+    quote_id: QuoteId | None = None
+    terminal: str | None = None
+    operator: str | None = None
+
+    def fingerprint(self) -> str:
+        """Return what identifies the body: the same key with another one is refused."""
+        parts = (
+            self.meter,
+            str(self.tender.minor),
+            self.tender.currency.code,
+            str(self.quote_id or ""),
+            self.terminal or "",
+            self.operator or "",
+        )
+        return "\x1f".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One sale as it is stored: the sum on the receipt and the token identifier it owns."""
+
+    id: SaleId
+    partner_id: PartnerId
+    key: IdempotencyKey
+    state: SaleState
+    meter_id: MeterId
+    meter_pan: MeterPAN
+    customer_id: CustomerId | None
+    receipt_number: str
+    quote: Quote
+    quote_id: QuoteId | None
+    base_date: BaseDate
+    tid: int
+    rnd: int
+    terminal: str | None
+    operator: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredQuote:
+    """A quote a partner may sell under until it expires, to the cent."""
+
+    id: QuoteId
+    partner_id: PartnerId
+    meter_id: MeterId
+    meter_pan: MeterPAN
+    quote: Quote
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the partner is sent, byte for byte, now and at every repeat."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The request ended without a token; nothing was posted."""
+
+    error: VendingError
+
+
+VendOutcome = Answer | Declined
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedSale:
+    """A sale with the token that was made for it, ready to be posted and answered."""
+
+    sale: Sale
+    token_id: TokenId
+    digits: str
+
+    def __repr__(self) -> str:
+        return f"IssuedSale(sale={self.sale.id}, token=…{self.digits[-4:]})"

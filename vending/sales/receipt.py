@@ -1,0 +1,189 @@
+"""The receipt: one document for the partner's API, and the same sum as lines for the customer.
+
+The document is stored as the answer of its sale, byte for byte, so it holds nothing that changes
+later. Its `lines` sum to the tender: that is the law of `Quote`, printed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+
+from vending.sales.model import IssuedSale
+from vending.sts import group_digits
+from vending.tariffs.model import BASIS_POINTS_PER_WHOLE, MICRO_PER_MAJOR, Tariff
+from vending.values.energy import Energy
+from vending.values.money import Money
+
+Language = Literal["en", "zh-CN"]
+
+_LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
+    {
+        "en": MappingProxyType(
+            {
+                "title": "Prepaid electricity receipt",
+                "receipt": "Receipt",
+                "date": "Date",
+                "meter": "Meter",
+                "customer": "Customer",
+                "paid": "Paid",
+                "brought_forward": "Credit from last time",
+                "energy": "Energy",
+                "vat": "VAT",
+                "carried_forward": "Credit kept for next time",
+                "token": "Token",
+                "units": "Units",
+            }
+        ),
+        "zh-CN": MappingProxyType(
+            {
+                "title": "预付费购电凭证",
+                "receipt": "凭证号",
+                "date": "日期",
+                "meter": "表号",
+                "customer": "用户",
+                "paid": "实付金额",
+                "brought_forward": "上次余额",
+                "energy": "电费",
+                "vat": "增值税",
+                "carried_forward": "余额结转",
+                "token": "充值码",
+                "units": "电量",
+            }
+        ),
+    }
+)
+_LOCALES: Final[Mapping[Language, str]] = MappingProxyType({"en": "en_GB", "zh-CN": "zh_Hans_CN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What every receipt of this utility shares."""
+
+    utility_name: str
+    timezone: str
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whom the meter belongs to, as far as a receipt may show it."""
+
+    masked_name: str
+    language: Language
+
+
+def sale_document(
+    issued: IssuedSale, tariff: Tariff, holder: Holder | None, letterhead: Letterhead
+) -> dict[str, object]:
+    """Return the sale as it is answered and stored."""
+    sale, quote = issued.sale, issued.sale.quote
+    return {
+        "id": str(sale.id),
+        "receipt_number": sale.receipt_number,
+        "issued_at": sale.created_at.isoformat().replace("+00:00", "Z"),
+        "meter": {
+            "pan": sale.meter_pan.digits,
+            "drn": sale.meter_pan.drn,
+            "customer": holder.masked_name if holder else None,
+        },
+        "tariff": {
+            "code": tariff.code,
+            "version": tariff.version,
+            "price_per_kwh": price_text(tariff),
+            "vat_percent": percent_text(tariff),
+        },
+        "tender": money_document(quote.tender),
+        "lines": breakdown_lines(issued),
+        "tokens": [
+            {
+                "digits": issued.digits,
+                "grouped": group_digits(issued.digits),
+                "energy_wh": quote.energy_on_token.wh,
+            }
+        ],
+        "receipt": receipt_lines(issued, tariff, holder, letterhead),
+    }
+
+
+def breakdown_lines(issued: IssuedSale) -> list[dict[str, object]]:
+    """Return what the tender became; the amounts sum to the tender.
+
+    Credit brought forward is negative: it was paid before.
+    """
+    quote = issued.sale.quote
+    amounts = {
+        "energy": quote.net,
+        "vat": quote.vat,
+        "credit_brought_forward": -quote.brought_forward,
+        "credit_carried_forward": quote.carried_forward,
+    }
+    assert sum(amount.minor for amount in amounts.values()) == quote.tender.minor
+    return [{"code": code, **money_document(amount)} for code, amount in amounts.items()]
+
+
+def receipt_lines(
+    issued: IssuedSale, tariff: Tariff, holder: Holder | None, letterhead: Letterhead
+) -> dict[str, object]:
+    """Return the receipt as printable lines in the customer's language."""
+    language = holder.language if holder else letterhead.language
+    label = _LABELS[language]
+    sale, quote = issued.sale, issued.sale.quote
+    issued_at = format_datetime(
+        sale.created_at.astimezone(ZoneInfo(letterhead.timezone)),
+        "yyyy-MM-dd HH:mm",
+        locale=_LOCALES[language],
+    )
+    rows = [
+        (label["receipt"], sale.receipt_number),
+        (label["date"], issued_at),
+        (label["meter"], sale.meter_pan.drn),
+        (label["customer"], holder.masked_name if holder else ""),
+        (label["paid"], str(quote.tender)),
+        (label["brought_forward"], _unless_zero(quote.brought_forward)),
+        (f"{label['energy']} {kwh_text(quote.energy)} @ {price_text(tariff)}", str(quote.net)),
+        (f"{label['vat']} {percent_text(tariff)}%", str(quote.vat)),
+        (label["carried_forward"], _unless_zero(quote.carried_forward)),
+        (label["units"], kwh_text(quote.energy_on_token)),
+        (label["token"], group_digits(issued.digits)),
+    ]
+    heading = [letterhead.utility_name, label["title"]]
+    return {
+        "language": language,
+        "lines": [*heading, *(f"{name}: {text}" for name, text in rows if text)],
+    }
+
+
+def _unless_zero(amount: Money) -> str:
+    return str(amount) if amount.minor else ""
+
+
+def money_document(amount: Money) -> dict[str, object]:
+    """Return an amount as the API writes it: minor units, currency, and a decimal to show."""
+    return {
+        "minor": amount.minor,
+        "currency": amount.currency.code,
+        "decimal": amount.to_decimal(),
+    }
+
+
+def kwh_text(energy: Energy) -> str:
+    """Return energy in kWh with one decimal place, the unit of a token."""
+    assert energy.wh % 100 == 0, "a token carries whole units of 0.1 kWh"
+    return f"{energy.wh // 1000}.{energy.wh % 1000 // 100} kWh"
+
+
+def price_text(tariff: Tariff) -> str:
+    """Return the price a kWh in major units, with the places it needs and at least two."""
+    whole, micro = divmod(tariff.price_per_kwh_micro, MICRO_PER_MAJOR)
+    return f"{whole}.{f'{micro:06d}'.rstrip('0').ljust(2, '0')}"
+
+
+def percent_text(tariff: Tariff) -> str:
+    """Return the VAT rate in percent, such as `16` or `7.5`."""
+    whole, hundredths = divmod(tariff.vat_basis_points * 100, BASIS_POINTS_PER_WHOLE)
+    fraction = f"{hundredths // 100:02d}".rstrip("0")
+    return f"{whole}.{fraction}" if fraction else str(whole)

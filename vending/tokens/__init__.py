@@ -1,0 +1,1 @@
+"""Issued tokens: sealed in the database, found by their last four digits."""
