@@ -1,0 +1,1 @@
+"""Who sells through us: partners and the API keys that prove it."""

@@ -1,0 +1,29 @@
+"""The rows of partners and of their API keys."""
+
+from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text
+
+from vending.persistence.base import metadata
+from vending.persistence.column_types import UTCDateTime, UUIDColumn
+
+partners = Table(
+    "partners",
+    metadata,
+    Column("id", UUIDColumn(), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", UTCDateTime(), nullable=False),
+    sqlite_strict=True,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("prefix", Text, primary_key=True),
+    Column("partner_id", UUIDColumn(), ForeignKey("partners.id"), nullable=False, index=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("last_four", Text, nullable=False),
+    Column("created_at", UTCDateTime(), nullable=False),
+    Column("revoked_at", UTCDateTime()),
+    sqlite_strict=True,
+)

@@ -1,0 +1,1 @@
+"""What electricity costs: versioned prices, and the arithmetic of a quote."""
