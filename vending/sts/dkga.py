@@ -1,0 +1,120 @@
+"""Decoder key generation: DKGA02 and DKGA04 (IEC 62055-41, decoder key generation algorithm).
+
+A vending key and a meter's numbers give that meter's decoder key. DKGA02 is one DES encryption
+of 16 decimal digits; DKGA04 is HMAC-SHA-256 over a counter-less key derivation block.
+"""
+
+import hashlib
+import hmac
+from typing import Final
+
+from vending.sts.ea import EncryptionAlgorithm
+from vending.sts.errors import Unsupported, UnsupportedError
+from vending.sts.hazmat.des import encrypt_block
+from vending.sts.keys import TI, DecoderKey, KeyAttributes, KeyDerivation, KeyType, VendingKey
+from vending.sts.pan import MeterPAN
+
+_CONTROL_PADDING: Final = "ffffff"
+_PAN_BLOCK_DIGIT_COUNT: Final = 16
+_LABEL_FIELD_COUNT: Final = b"\x04"
+_SEPARATOR: Final = b"\x00"
+_CONTEXT_FIELD_COUNT: Final = b"\x04"
+
+
+def derive_decoder_key(
+    vending_key: VendingKey, *, pan: MeterPAN, ti: TI, ea: EncryptionAlgorithm
+) -> DecoderKey:
+    """Return the decoder key of a meter with this tariff index and algorithm.
+
+    Raises:
+        UnsupportedError: EA11 with DKGA02, or a common key (KT 3) with DKGA04.
+    """
+    match vending_key.attributes.dkga:
+        case KeyDerivation.DKGA02:
+            return _derive_dkga02(vending_key, pan=pan, ti=ti, ea=ea)
+        case KeyDerivation.DKGA04:
+            return _derive_dkga04(vending_key, pan=pan, ti=ti, ea=ea)
+
+
+def _derive_dkga02(
+    vending_key: VendingKey, *, pan: MeterPAN, ti: TI, ea: EncryptionAlgorithm
+) -> DecoderKey:
+    """Return DES_VK(X) xor X xor VK, where X is PANBlock xor ControlBlock, all 8 bytes.
+
+    The vending key is used as stored: its parity bits are not corrected. Other texts print the
+    result byte-reversed.
+
+    Raises:
+        UnsupportedError: EA11 with DKGA02.
+    """
+    if ea is not EncryptionAlgorithm.STA:
+        raise UnsupportedError(Unsupported.EA11_WITH_DKGA02)
+    block = _exclusive_or(
+        build_pan_block(pan, vending_key.attributes.kt),
+        build_control_block(vending_key.attributes, ti),
+    )
+    encrypted = encrypt_block(vending_key.material, block)
+    return DecoderKey(_exclusive_or(_exclusive_or(encrypted, block), vending_key.material), ea)
+
+
+def build_pan_block(pan: MeterPAN, kt: KeyType) -> bytes:
+    """Return the PANBlock of DKGA02: the last 16 digits of IIN and IAIN, as BCD.
+
+    A common key is every meter's, so for it the IAIN is replaced by zeros.
+    """
+    iain = "0" * len(pan.iain) if kt is KeyType.DCTK else pan.iain
+    return bytes.fromhex((pan.iin + iain)[-_PAN_BLOCK_DIGIT_COUNT:])
+
+
+def build_control_block(attributes: KeyAttributes, ti: TI) -> bytes:
+    """Return the ControlBlock of DKGA02: KT, SGC, TI and KRN as digits, then six Fs."""
+    digits = f"{attributes.kt:d}{attributes.sgc}{ti}{attributes.krn}"
+    return bytes.fromhex(digits + _CONTROL_PADDING)
+
+
+def _exclusive_or(left: bytes, right: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+
+
+def _derive_dkga04(
+    vending_key: VendingKey, *, pan: MeterPAN, ti: TI, ea: EncryptionAlgorithm
+) -> DecoderKey:
+    """Return the leftmost bits of HMAC-SHA-256, keyed with VK, over the DataBlock.
+
+    Raises:
+        UnsupportedError: A common key (KT 3) with DKGA04.
+    """
+    if vending_key.attributes.kt is KeyType.DCTK:
+        raise UnsupportedError(Unsupported.DCTK_WITH_DKGA04)
+    block = build_data_block(vending_key.attributes, pan=pan, ti=ti, ea=ea)
+    code = hmac.digest(vending_key.material, block, hashlib.sha256)
+    return DecoderKey(code[: ea.key_size_bytes], ea)
+
+
+def build_data_block(
+    attributes: KeyAttributes, *, pan: MeterPAN, ti: TI, ea: EncryptionAlgorithm
+) -> bytes:
+    """Return the DataBlock of DKGA04, 49 bytes.
+
+        04 | 02 DKGA | 02 BDT | 02 EA | 02 TI | 00 | 04 | 06 SGC | 01 KT | 01 KRN | 12 MeterPAN | L
+
+    Fields are ASCII digits, each led by its length; the first 04 counts the fields of the label,
+    the second those of the context, and L is the length of the key in bits, 4 bytes.
+    """
+    label = ("04", attributes.base_date.bdt, ea.digits, ti.digits)
+    context = (attributes.sgc.digits, f"{attributes.kt:d}", str(attributes.krn), pan.digits)
+    key_size_bits = ea.key_size_bytes * 8
+    return b"".join(
+        (
+            _LABEL_FIELD_COUNT,
+            *map(_led_by_length, label),
+            _SEPARATOR,
+            _CONTEXT_FIELD_COUNT,
+            *map(_led_by_length, context),
+            key_size_bits.to_bytes(4, "big"),
+        )
+    )
+
+
+def _led_by_length(digits: str) -> bytes:
+    return bytes((len(digits),)) + digits.encode("ascii")

@@ -1,0 +1,14 @@
+"""DES, one block, for DKGA02 alone (FIPS 46-3); nothing else here may use it."""
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+
+def encrypt_block(key: bytes, block: bytes) -> bytes:
+    """Return 8 bytes encrypted under the 8-byte key; its parity bits are ignored.
+
+    Triple DES with one key three times is DES: the second pass undoes the first.
+    """
+    encryptor = Cipher(TripleDES(key * 3), ECB()).encryptor()  # noqa: S305
+    return encryptor.update(block) + encryptor.finalize()

@@ -1,0 +1,212 @@
+"""Keys and their attributes: SGC, KT, KRN, KEN, TI (IEC 62055-41, key management).
+
+A vending key belongs to a supply group and never leaves its store; a decoder key belongs to
+one meter and is derived from it (`vending.sts.dkga`). Neither shows its material when printed.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from typing import Final, Self
+
+from vending.sts.digits import require_digits
+from vending.sts.ea import BlockCipher, EncryptionAlgorithm, new_cipher
+from vending.sts.errors import (
+    FieldRangeError,
+    KeyLengthError,
+    Unsupported,
+    UnsupportedError,
+)
+from vending.sts.hazmat.des import encrypt_block
+from vending.sts.tid import BaseDate
+
+__all__ = [
+    "SGC",
+    "TI",
+    "DecoderKey",
+    "EncryptionAlgorithm",
+    "KeyAttributes",
+    "KeyDerivation",
+    "KeyType",
+    "VendingKey",
+]
+
+LARGEST_SGC: Final = 999_999
+LARGEST_TI: Final = 99
+KRN_RANGE: Final = range(1, 10)
+KEN_RANGE: Final = range(256)
+_CHECK_VALUE_SIZE_BYTES: Final = 3
+_ZERO_BLOCK: Final = bytes(8)
+
+
+class KeyType(IntEnum):
+    """KT: whom a decoder key serves."""
+
+    DITK = 0
+    """Initialisation: set by the meter's maker."""
+    DDTK = 1
+    """Default: stock meters of a supply group; takes no credit."""
+    DUTK = 2
+    """Unique: one meter."""
+    DCTK = 3
+    """Common: every meter of a supply group; magnetic cards only."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        given = value if isinstance(value, int) else -1
+        raise FieldRangeError(field="KT", given=given, allowed="0 to 3")
+
+
+class KeyDerivation(IntEnum):
+    """DKGA: how decoder keys come from a vending key. 01 and 03 are refused by name."""
+
+    DKGA02 = 2
+    DKGA04 = 4
+
+    @property
+    def vending_key_size_bytes(self) -> int:
+        """Return the size of the vending key it starts from."""
+        return _VENDING_KEY_SIZES_BYTES[self]
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        if isinstance(value, int) and value in _LEGACY_DKGA:
+            raise UnsupportedError(_LEGACY_DKGA[value])
+        given = value if isinstance(value, int) else -1
+        raise FieldRangeError(field="DKGA", given=given, allowed="2, 4")
+
+
+_LEGACY_DKGA: Final = {1: Unsupported.DKGA01, 3: Unsupported.DKGA03}
+_VENDING_KEY_SIZES_BYTES: Final = {KeyDerivation.DKGA02: 8, KeyDerivation.DKGA04: 20}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SGC:
+    """Supply group code, 6 digits: the meters that share a vending key."""
+
+    digits: str
+
+    def __post_init__(self) -> None:
+        require_digits("SGC", self.digits, (6,))
+
+    @classmethod
+    def from_number(cls, number: int) -> Self:
+        """Return the code that a key-change set carries as a binary number.
+
+        Raises:
+            FieldRangeError: The number is above 999999.
+        """
+        if not 0 <= number <= LARGEST_SGC:
+            raise FieldRangeError(field="SGC", given=number, allowed="0 to 999999")
+        return cls(f"{number:06}")
+
+    def __int__(self) -> int:
+        return int(self.digits)
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TI:
+    """Tariff index, 2 digits: the tariff a meter was told of; part of its decoder key."""
+
+    digits: str
+
+    def __post_init__(self) -> None:
+        require_digits("TI", self.digits, (2,))
+
+    @classmethod
+    def from_number(cls, number: int) -> Self:
+        """Return the index that a key-change set carries as a binary number.
+
+        Raises:
+            FieldRangeError: The number is above 99.
+        """
+        if not 0 <= number <= LARGEST_TI:
+            raise FieldRangeError(field="TI", given=number, allowed="0 to 99")
+        return cls(f"{number:02}")
+
+    def __int__(self) -> int:
+        return int(self.digits)
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAttributes:
+    """What is known of a key besides its material: KRN 1 to 9, KEN 0 to 255."""
+
+    sgc: SGC
+    kt: KeyType
+    krn: int
+    ken: int
+    base_date: BaseDate
+    dkga: KeyDerivation
+
+    def __post_init__(self) -> None:
+        if self.krn not in KRN_RANGE:
+            raise FieldRangeError(field="KRN", given=self.krn, allowed="1 to 9")
+        if self.ken not in KEN_RANGE:
+            raise FieldRangeError(field="KEN", given=self.ken, allowed="0 to 255")
+
+
+@dataclass(frozen=True, slots=True)
+class VendingKey:
+    """A supply group's key: VDDK, VUDK or VCDK by its type; its repr shows no material.
+
+    64 bits for DKGA02, 160 bits for DKGA04, big-endian.
+    """
+
+    attributes: KeyAttributes
+    material: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.attributes.kt is KeyType.DITK:
+            raise UnsupportedError(Unsupported.DITK_DERIVATION)
+        wanted_bytes = self.attributes.dkga.vending_key_size_bytes
+        if len(self.material) != wanted_bytes:
+            raise KeyLengthError(
+                subject=self.attributes.dkga.name,
+                given_bytes=len(self.material),
+                wanted_bytes=wanted_bytes,
+            )
+
+    def check_value(self) -> str:
+        """Return 6 hex digits by which two custodians see that they hold the same key.
+
+        The first 3 bytes of eight zero bytes, encrypted under DES for DKGA02, or (ours)
+        authenticated by HMAC-SHA-256 for DKGA04.
+        """
+        return self._prove()[:_CHECK_VALUE_SIZE_BYTES].hex().upper()
+
+    def _prove(self) -> bytes:
+        match self.attributes.dkga:
+            case KeyDerivation.DKGA02:
+                return encrypt_block(self.material, _ZERO_BLOCK)
+            case KeyDerivation.DKGA04:
+                return hmac.digest(self.material, _ZERO_BLOCK, hashlib.sha256)
+
+
+@dataclass(frozen=True)
+class DecoderKey:
+    """The key of one meter, and the cipher it keys; its repr shows no material."""
+
+    material: bytes = field(repr=False)
+    ea: EncryptionAlgorithm
+
+    def __post_init__(self) -> None:
+        if len(self.material) != self.ea.key_size_bytes:
+            raise KeyLengthError(
+                subject=f"EA{self.ea.digits}",
+                given_bytes=len(self.material),
+                wanted_bytes=self.ea.key_size_bytes,
+            )
+
+    @cached_property
+    def cipher(self) -> BlockCipher:
+        """Return the cipher; its key schedule is made once and kept with the key."""
+        return new_cipher(self.ea, self.material)
