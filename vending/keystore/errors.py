@@ -177,15 +177,23 @@ class KeyImportError(VendingError):
     kind = ErrorKind.INVALID
 
 
+class ComponentFault(StrEnum):
+    """What is wrong with a component as typed; the value is how it is said."""
+
+    NOT_HEXADECIMAL = "it is not written in hexadecimal digits"
+    LENGTH = "it has another length than its key derivation wants"
+    CHECK_VALUE_FORM = "a key check value is 6 hexadecimal digits"
+
+
 class InvalidComponentError(KeyImportError):
     """A component is not hexadecimal, or not as long as its key derivation wants."""
 
     code = "key_component_invalid"
     remedy = "Enter 16 hexadecimal digits for DKGA02, or 40 for DKGA04, as the form prints them."
 
-    def __init__(self, problem: str, *, component: int | None = None) -> None:
+    def __init__(self, fault: ComponentFault, *, component: int | None = None) -> None:
         where = f"component {component}: " if component is not None else ""
-        super().__init__(f"{where}{problem}", component=component)
+        super().__init__(f"{where}{fault}", fault=fault.name.lower(), component=component)
 
 
 class CheckValueError(KeyImportError):
@@ -214,14 +222,23 @@ class ComponentCountError(KeyImportError):
         )
 
 
+class Weakness(StrEnum):
+    """Why a key protects nothing; the value is how it is said."""
+
+    ZERO_COMPONENT = "a component is zero"
+    CANCELLED = "the components cancel out"
+    ONE_COMPONENT = "one component alone is the whole key"
+    WEAK_FOR_DES = "it is one of the weak keys of DES"
+
+
 class WeakKeyError(KeyImportError):
     """The components cancel out, or the key is one that any attacker tries first."""
 
     code = "key_weak"
     remedy = "Ask the key management centre for other components."
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"the key is refused: {problem}", problem=problem)
+    def __init__(self, weakness: Weakness) -> None:
+        super().__init__(f"the key is refused: {weakness}", weakness=weakness.name.lower())
 
 
 class KeyExistsError(KeyImportError):
@@ -269,12 +286,11 @@ class KeyExpiredError(KeyRefusedError):
     code = "key_expired"
     remedy = "Obtain the next key revision and change the meters' keys to it."
 
-    def __init__(self, register: str, *, ken: int, tid: int) -> None:
+    def __init__(self, register: str, *, ken: int) -> None:
         super().__init__(
             f"vending key {register} has expired: key expiry number {ken}",
             register=register,
             ken=ken,
-            tid=tid,
         )
 
 
@@ -292,6 +308,13 @@ class TokenRequestError(VendingError):
     """No key could serve this request."""
 
     kind = ErrorKind.REFUSED
+
+
+class Misfit(StrEnum):
+    """Which two settings do not go together; the value is how it is said."""
+
+    BASE_DATE = "the base date of the token identifier is not the key's"
+    DEFAULT_KEY = "a meter on a default key (DDTK) takes no credit"
 
 
 class MeterConfigurationError(TokenRequestError):

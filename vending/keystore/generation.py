@@ -10,10 +10,13 @@ the file is written leaves the file one behind, which the next opening mends; un
 step back is not noticed either. Each machine that opens the store keeps a file of its own.
 """
 
+import fcntl
 import hmac
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,62 +52,82 @@ class GenerationFile:
     def __init__(self, data_folder: Path) -> None:
         self.path = data_folder / FILE_NAME
 
-    def check(self, present: Generation, keyring: Keyring) -> None:
+    def read(self) -> bytes | None:
+        """Return what the file holds, `None` when there is none; the input of `check`.
+
+        Read it before the database: the database is always written first, so that a change
+        made by another process in between never looks like a roll-back.
+        """
+        try:
+            with self.path.open("rb") as file:
+                return file.read(_FILE_BYTES_MAX)
+        except FileNotFoundError:
+            return None
+
+    def check(self, held: bytes | None, present: Generation, keyring: Keyring) -> None:
         """Hold `present`, as read from the database, against the file; move the file forward.
 
         Raises:
             GenerationUnknownError: There is no file.
             KeyStoreCorruptError: The file was altered, or is newer than `present`.
         """
-        seen = self._load(keyring)
+        if held is None:
+            raise GenerationUnknownError(str(self.path))
+        seen = _parse(held, keyring)
         if seen.store_id != present.store_id:
             raise KeyStoreCorruptError(Damage.GENERATION_FILE)
-        if seen.number > present.number:
-            raise KeyStoreCorruptError(Damage.ROLLED_BACK)
-        if seen.number == present.number and seen.manifest != present.manifest:
+        is_fork = seen.number == present.number and seen.manifest != present.manifest
+        if seen.number > present.number or is_fork:
             raise KeyStoreCorruptError(Damage.ROLLED_BACK)
         if seen.number < present.number:
-            self.write(present, keyring)
+            self.advance(present, keyring)
 
-    def write(self, present: Generation, keyring: Keyring) -> None:
-        """Replace the file by one for `present`, whole or not at all.
+    def advance(self, present: Generation, keyring: Keyring) -> None:
+        """Write `present` to the file unless another process wrote a newer one meanwhile."""
+        with self._locked_folder():
+            held = self.read()
+            if held is None or _parse(held, keyring).number < present.number:
+                self._replace(present, keyring)
 
-        Raises:
-            OSError: The data folder cannot be written.
-        """
-        folder = self.path.parent
-        descriptor, name = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=folder)
+    def overwrite(self, present: Generation, keyring: Keyring) -> None:
+        """Write `present` to the file, whatever it held."""
+        with self._locked_folder():
+            self._replace(present, keyring)
+
+    @contextmanager
+    def _locked_folder(self) -> Iterator[None]:
+        descriptor = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _replace(self, present: Generation, keyring: Keyring) -> None:
+        """Replace the file by one for `present`, whole or not at all."""
+        descriptor, name = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=self.path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(_render(present, keyring).encode())
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(self.path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-        folder_descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(folder_descriptor)
         finally:
-            os.close(folder_descriptor)
-
-    def _load(self, keyring: Keyring) -> Generation:
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(_FILE_BYTES_MAX)
-        except FileNotFoundError as error:
-            raise GenerationUnknownError(str(self.path)) from error
-        match = _FORM.fullmatch(content.decode("ascii", "replace"))
-        if match is None:
-            raise KeyStoreCorruptError(Damage.GENERATION_FILE)
-        seen = Generation(bytes.fromhex(match[1]), int(match[2]), bytes.fromhex(match[3]))
-        if not hmac.compare_digest(_render(seen, keyring).encode(), content):
-            raise KeyStoreCorruptError(Damage.GENERATION_FILE)
-        return seen
+            Path(name).unlink(missing_ok=True)
 
     def __repr__(self) -> str:
         return f"GenerationFile({str(self.path)!r})"
+
+
+def _parse(content: bytes, keyring: Keyring) -> Generation:
+    match = _FORM.fullmatch(content.decode("ascii", "replace"))
+    if match is None:
+        raise KeyStoreCorruptError(Damage.GENERATION_FILE)
+    seen = Generation(bytes.fromhex(match[1]), int(match[2]), bytes.fromhex(match[3]))
+    if not hmac.compare_digest(_render(seen, keyring).encode(), content):
+        raise KeyStoreCorruptError(Damage.GENERATION_FILE)
+    return seen
 
 
 def _render(generation: Generation, keyring: Keyring) -> str:

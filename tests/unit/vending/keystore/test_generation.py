@@ -17,45 +17,45 @@ FIFTH = Generation(STORE, 5, b"\x0a" * 32)
 @pytest.fixture
 def file(tmp_path: Path) -> GenerationFile:
     file = GenerationFile(tmp_path)
-    file.write(FIFTH, KEYRING)
+    file.overwrite(FIFTH, KEYRING)
     return file
 
 
 def test_store_of_the_same_generation_passes(file: GenerationFile) -> None:
     before = file.path.read_bytes()
-    file.check(FIFTH, KEYRING)
+    file.check(file.read(), FIFTH, KEYRING)
     assert file.path.read_bytes() == before
 
 
 def test_newer_store_passes_and_moves_the_file_forward(file: GenerationFile) -> None:
     newer = Generation(STORE, 7, b"\x0b" * 32)
-    file.check(newer, KEYRING)
+    file.check(file.read(), newer, KEYRING)
     with pytest.raises(KeyStoreCorruptError) as refused:
-        file.check(FIFTH, KEYRING)
+        file.check(file.read(), FIFTH, KEYRING)
     assert refused.value.damage is Damage.ROLLED_BACK
 
 
 def test_older_store_is_refused(file: GenerationFile) -> None:
     with pytest.raises(KeyStoreCorruptError) as refused:
-        file.check(Generation(STORE, 4, b"\x0a" * 32), KEYRING)
+        file.check(file.read(), Generation(STORE, 4, b"\x0a" * 32), KEYRING)
     assert refused.value.damage is Damage.ROLLED_BACK
 
 
 def test_other_history_of_the_same_generation_is_refused(file: GenerationFile) -> None:
     with pytest.raises(KeyStoreCorruptError) as refused:
-        file.check(Generation(STORE, 5, b"\x0b" * 32), KEYRING)
+        file.check(file.read(), Generation(STORE, 5, b"\x0b" * 32), KEYRING)
     assert refused.value.damage is Damage.ROLLED_BACK
 
 
 def test_file_of_another_store_is_refused(file: GenerationFile) -> None:
     with pytest.raises(KeyStoreCorruptError) as refused:
-        file.check(Generation(STORE[::-1], 6, b"\x0a" * 32), KEYRING)
+        file.check(file.read(), Generation(STORE[::-1], 6, b"\x0a" * 32), KEYRING)
     assert refused.value.damage is Damage.GENERATION_FILE
 
 
 def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(GenerationUnknownError) as refused:
-        GenerationFile(tmp_path).check(FIFTH, KEYRING)
+        GenerationFile(tmp_path).check(None, FIFTH, KEYRING)
     assert refused.value.path == str(tmp_path / FILE_NAME)
 
 
@@ -67,7 +67,7 @@ def test_file_with_any_one_bit_flipped_is_refused(file: GenerationFile) -> None:
         flipped[bit // 8] ^= 1 << bit % 8
         file.path.write_bytes(bytes(flipped))
         with pytest.raises(KeyStoreCorruptError) as refused:
-            file.check(newer, KEYRING)
+            file.check(file.read(), newer, KEYRING)
         assert refused.value.damage is Damage.GENERATION_FILE
 
 
@@ -75,19 +75,34 @@ def test_file_with_any_one_bit_flipped_is_refused(file: GenerationFile) -> None:
 def test_file_cut_short_is_refused(file: GenerationFile, cut: int) -> None:
     file.path.write_bytes(file.path.read_bytes()[:cut])
     with pytest.raises(KeyStoreCorruptError):
-        file.check(FIFTH, KEYRING)
+        file.check(file.read(), FIFTH, KEYRING)
 
 
 def test_file_with_a_leading_zero_is_refused(file: GenerationFile) -> None:
     text = file.path.read_text().replace("generation 5", "generation 05")
     file.path.write_text(text)
     with pytest.raises(KeyStoreCorruptError):
-        file.check(FIFTH, KEYRING)
+        file.check(file.read(), FIFTH, KEYRING)
 
 
 def test_file_written_under_another_key_is_refused(file: GenerationFile) -> None:
     with pytest.raises(KeyStoreCorruptError):
-        file.check(FIFTH, Keyring.generate())
+        file.check(file.read(), FIFTH, Keyring.generate())
+
+
+def test_file_that_another_process_moved_on_is_not_set_back(file: GenerationFile) -> None:
+    held = file.read()
+    newest = Generation(STORE, 9, b"\x0c" * 32)
+    file.overwrite(newest, KEYRING)
+    file.check(held, Generation(STORE, 6, b"\x0b" * 32), KEYRING)
+    file.check(file.read(), newest, KEYRING)
+
+
+def test_file_of_a_fresh_store_is_made(tmp_path: Path) -> None:
+    file = GenerationFile(tmp_path)
+    assert file.read() is None
+    file.advance(FIFTH, KEYRING)
+    file.check(file.read(), FIFTH, KEYRING)
 
 
 def test_write_leaves_no_other_file_behind(file: GenerationFile) -> None:
@@ -100,7 +115,7 @@ def test_failed_write_keeps_the_old_file_and_no_scrap(file: GenerationFile) -> N
     file.path.unlink()
     file.path.mkdir()
     with pytest.raises(OSError, match="directory"):
-        file.write(FIFTH, KEYRING)
+        file.overwrite(FIFTH, KEYRING)
     assert [path.name for path in folder.iterdir()] == [FILE_NAME]
 
 

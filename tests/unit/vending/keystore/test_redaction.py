@@ -15,6 +15,7 @@ from rich.traceback import Traceback
 from vending.keystore.redaction import Secret, ShieldedFrames
 
 CANARY = b"canary-key-material-31415926"
+TAIL = CANARY[-8:].decode()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def test_secret_never_prints(secret: Secret, show: object) -> None:
     assert callable(show)
     shown = show(secret)
     assert "Secret(28 bytes)" in shown
-    assert "31415926" not in shown
+    assert TAIL not in shown
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_secret_does_not_reach_a_log_record(
 ) -> None:
     logging.getLogger("keystore").error("loaded %s %r", secret, {"key": secret})
     assert "Secret(28 bytes)" in caplog.text
-    assert "31415926" not in caplog.text
+    assert TAIL not in caplog.text
 
 
 def derive_badly() -> None:
@@ -109,7 +110,7 @@ def rendered_with_locals(error: BaseException) -> str:
 def test_traceback_with_locals_would_show_the_key_without_the_shield() -> None:
     with pytest.raises(KeyError) as raised:
         derive_badly_twice()
-    assert "31415926" in rendered_with_locals(raised.value)
+    assert TAIL in rendered_with_locals(raised.value)
 
 
 def test_shielded_error_keeps_its_lines_and_loses_its_values() -> None:
@@ -118,7 +119,7 @@ def test_shielded_error_keeps_its_lines_and_loses_its_values() -> None:
     text = rendered_with_locals(raised.value)
     assert "derive_badly" in text
     assert "the cipher failed" in text
-    assert "31415926" not in text
+    assert TAIL not in text
 
 
 def test_shield_leaves_the_error_that_was_being_handled_before_it() -> None:
@@ -137,7 +138,7 @@ def test_shield_leaves_the_error_that_was_being_handled_before_it() -> None:
         fail_while_handling()
     text = rendered_with_locals(raised.value)
     assert "note = 'kept for whoever looks'" in text
-    assert "31415926" not in text
+    assert TAIL not in text
 
 
 def test_shield_is_silent_when_nothing_fails() -> None:

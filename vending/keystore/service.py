@@ -1,0 +1,292 @@
+"""Makes, opens, checks and changes the key store: what `vending keys` calls.
+
+Every change is one transaction that holds the header, verifies all that is stored, writes the
+next generation, and commits; then the companion file follows.
+"""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from vending.keystore import envelope, repository
+from vending.keystore.components import KeyImport, combine
+from vending.keystore.errors import (
+    Damage,
+    KeyExistsError,
+    KeyStoreCorruptError,
+    KeyStoreExistsError,
+    KeyStoreMissingError,
+)
+from vending.keystore.generation import GenerationFile
+from vending.keystore.model import HeaderRow, KeyDescription, KeyReference, KeyRow, to_microseconds
+from vending.keystore.sealing import Keyring
+from vending.keystore.store import Finding, OpenKeyStore, list_findings, with_manifest
+from vending.keystore.unlocking import RECOMMENDED_COST, Argon2Cost, Unlock
+from vending.persistence.engine import Database
+from vending.values.clock import Clock
+
+_STORE_ID_BYTES: Final = 16
+
+
+def create_store(
+    database: Database,
+    unlock: Unlock,
+    *,
+    data_folder: Path,
+    clock: Clock,
+    cost: Argon2Cost = RECOMMENDED_COST,
+) -> OpenKeyStore:
+    """Make an empty key store, once for a database, and return it open.
+
+    Raises:
+        KeyStoreExistsError: There is one already.
+        KeyStoreCorruptError: Traces of one are left: keys without a header, or a generation file.
+        KeyFileError: The key file cannot be used.
+    """
+    file = GenerationFile(data_folder)
+    keyring = Keyring.generate()
+    store_id = secrets.token_bytes(_STORE_ID_BYTES)
+    blank = HeaderRow(
+        store_id=store_id,
+        envelope=envelope.wrap(keyring, unlock, store_id=store_id, cost=cost),
+        generation=1,
+        created_at_us=to_microseconds(clock.now()),
+        manifest=b"",
+    )
+    header = with_manifest(keyring, blank, [])
+    with database.unit_of_work() as uow:
+        if repository.find_header(uow.connection) is not None:
+            raise KeyStoreExistsError
+        _require_no_traces(uow.connection, file)
+        try:
+            repository.insert_header(uow.connection, header)
+        except IntegrityError as error:
+            raise KeyStoreExistsError from error
+        uow.commit()
+    store = OpenKeyStore(keyring, header, [], file)
+    store.record_generation()
+    return store
+
+
+def open_store(database: Database, unlock: Unlock, *, data_folder: Path) -> OpenKeyStore:
+    """Return the key store, verified in every part.
+
+    Raises:
+        KeyStoreMissingError: None was made.
+        KeyStoreCorruptError: It was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+        WrongPassphraseError: It is whole, and the passphrase is another one.
+        WrongKeyFileError: It is whole, and the key file is another one.
+        UnlockKindError: It opens with the other kind of key.
+        KeyFileError: The key file cannot be used.
+    """
+    file = GenerationFile(data_folder)
+    held = file.read()
+    store = _open(database, unlock, file)
+    store.require_newest(held)
+    return store
+
+
+def adopt_generation(database: Database, unlock: Unlock, *, data_folder: Path) -> OpenKeyStore:
+    """Accept the store as the newest this machine knows, and return it open.
+
+    For a new machine, and after an operator restored an older backup on purpose. It is the one
+    way past the detection of roll-back, and wants the passphrase or key file like any other.
+
+    Raises:
+        KeyStoreMissingError: None was made.
+        KeyStoreCorruptError: It was damaged or tampered with.
+        WrongPassphraseError: It is whole, and the passphrase is another one.
+        WrongKeyFileError: It is whole, and the key file is another one.
+        UnlockKindError: It opens with the other kind of key.
+        KeyFileError: The key file cannot be used.
+    """
+    store = _open(database, unlock, GenerationFile(data_folder))
+    store.adopt_generation()
+    return store
+
+
+def reload_store(database: Database, store: OpenKeyStore) -> OpenKeyStore:
+    """Return the store as it is in the database now, with keys that others imported or retired.
+
+    Raises:
+        KeyStoreMissingError: It is gone.
+        KeyStoreCorruptError: It was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+    """
+    held = store.generation_file.read()
+    with database.read() as connection:
+        present = store.reread(*_load(connection, store.generation_file, repository.find_header))
+    present.require_newest(held)
+    return present
+
+
+def import_components(
+    database: Database, store: OpenKeyStore, brought: KeyImport, *, clock: Clock
+) -> tuple[OpenKeyStore, KeyDescription]:
+    """Take in a key, and return the store with it and what may be shown of it.
+
+    Raises:
+        KeyExistsError: The store has a key of this supply group, revision and type.
+        ComponentCountError: The key is not divided, or into too many components.
+        InvalidComponentError: A component is not as long as the key derivation wants.
+        CheckValueError: A check value does not agree; names the component.
+        WeakKeyError: The components cancel out, or the key is one anybody would guess.
+        MeterConfigurationError: An initialisation key (KT 0), which is not derived from.
+        KeyStoreMissingError: The store is gone.
+        KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+    """
+    secret, check_value = combine(brought)
+    register = KeyReference.of(brought.attributes)
+
+    def change(connection: Connection, present: OpenKeyStore) -> HeaderRow:
+        if present.find(register) is not None:
+            raise KeyExistsError(str(register))
+        row = present.seal_key(
+            brought.attributes,
+            secret,
+            check_value=check_value,
+            component_count=len(brought.components),
+            is_demo=brought.is_demo,
+            at=clock.now(),
+        )
+        repository.insert_row(connection, row)
+        return present.header_with(row)
+
+    changed = _change(database, store, change)
+    return changed, changed.describe(register)
+
+
+def retire_key(
+    database: Database, store: OpenKeyStore, register: KeyReference, *, clock: Clock
+) -> OpenKeyStore:
+    """Let a key issue nothing from now on, and return the store so; a repeat changes nothing.
+
+    Raises:
+        KeyNotFoundError: The store has no such key.
+        KeyStoreMissingError: The store is gone.
+        KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+    """
+
+    def change(connection: Connection, present: OpenKeyStore) -> HeaderRow | None:
+        if present.describe(register).retired_at is not None:
+            return None
+        row = present.retired_row(register, at=clock.now())
+        repository.update_row(connection, row)
+        return present.header_with(row)
+
+    return _change(database, store, change)
+
+
+def change_unlock(
+    database: Database,
+    store: OpenKeyStore,
+    unlock: Unlock,
+    *,
+    cost: Argon2Cost = RECOMMENDED_COST,
+) -> OpenKeyStore:
+    """Give the store another passphrase or key file; keys and sealed values stay as they are.
+
+    A copy of the database made before still opens with what opened it then.
+
+    Raises:
+        KeyFileError: The key file cannot be used.
+        KeyStoreMissingError: The store is gone.
+        KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+    """
+
+    def change(connection: Connection, present: OpenKeyStore) -> HeaderRow:
+        del connection
+        return present.header_under(unlock, cost)
+
+    return _change(database, store, change)
+
+
+def list_keys(store: OpenKeyStore) -> list[KeyDescription]:
+    """Return every key without its material, in the order of its register."""
+    return store.list_keys()
+
+
+def check(database: Database, unlock: Unlock, *, data_folder: Path) -> list[Finding]:
+    """Return what of the store fails its check; nothing when it is whole.
+
+    Raises:
+        KeyStoreMissingError: None was made.
+        GenerationUnknownError: The store is whole, and the companion file is missing.
+        WrongPassphraseError: The header is whole, and the passphrase is another one.
+        WrongKeyFileError: The header is whole, and the key file is another one.
+        UnlockKindError: It opens with the other kind of key.
+        KeyFileError: The key file cannot be used.
+    """
+    file = GenerationFile(data_folder)
+    held = file.read()
+    try:
+        with database.read() as connection:
+            header, rows = _load(connection, file, repository.find_header)
+        keyring = envelope.unwrap(header.envelope, unlock, store_id=header.store_id)
+        findings = list_findings(keyring, header, rows)
+        if not findings:
+            OpenKeyStore(keyring, header, rows, file).require_newest(held)
+    except KeyStoreCorruptError as error:
+        return [Finding(error.damage, error.register)]
+    return findings
+
+
+def _change(
+    database: Database,
+    store: OpenKeyStore,
+    change: Callable[[Connection, OpenKeyStore], HeaderRow | None],
+) -> OpenKeyStore:
+    """Run one change on the newest generation; `change` returns the next header, or none."""
+    with database.unit_of_work() as uow:
+        connection = uow.connection
+        held = store.generation_file.read()
+        loaded = _load(connection, store.generation_file, repository.find_header_for_change)
+        present = store.reread(*loaded)
+        present.require_newest(held)
+        header = change(connection, present)
+        if header is None:
+            return present
+        repository.update_header(connection, header)
+        changed = present.reread(header, repository.list_rows(connection))
+        uow.commit()
+    changed.record_generation()
+    return changed
+
+
+def _open(database: Database, unlock: Unlock, file: GenerationFile) -> OpenKeyStore:
+    with database.read() as connection:
+        header, rows = _load(connection, file, repository.find_header)
+    keyring = envelope.unwrap(header.envelope, unlock, store_id=header.store_id)
+    return OpenKeyStore(keyring, header, rows, file)
+
+
+def _load(
+    connection: Connection,
+    file: GenerationFile,
+    find_header: Callable[[Connection], HeaderRow | None],
+) -> tuple[HeaderRow, list[KeyRow]]:
+    header = find_header(connection)
+    if header is None:
+        _require_no_traces(connection, file)
+        raise KeyStoreMissingError
+    return header, repository.list_rows(connection)
+
+
+def _require_no_traces(connection: Connection, file: GenerationFile) -> None:
+    """A store that was here once does not look as if there had never been one.
+
+    Raises:
+        KeyStoreCorruptError: Keys have lost their header, or a generation file its store.
+    """
+    if repository.count_rows(connection):
+        raise KeyStoreCorruptError(Damage.HEADER)
+    if file.path.exists():
+        raise KeyStoreCorruptError(Damage.ROLLED_BACK)

@@ -1,0 +1,307 @@
+"""A security module in this process: opens sealed keys and computes tokens from them.
+
+For development, mini-grids and private supply groups; a production supply group wants a module
+of its own. A vending key is in the clear only while one decoder key is derived from it. Decoder
+keys with their cipher schedules are kept for the meters that bought last.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+
+from vending.errors import VendingError
+from vending.keystore.errors import (
+    DemoKeyRefusedError,
+    KeyExpiredError,
+    KeyRetiredError,
+    MeterConfigurationError,
+    Misfit,
+    TokenKindError,
+)
+from vending.keystore.model import KeyDescription, KeyReference
+from vending.keystore.port import (
+    CreditTokenRequest,
+    KeyChangeRequest,
+    KeyChangeSection,
+    ManagementTokenRequest,
+    VendOutcome,
+    VerifiedToken,
+    VerifyRequest,
+)
+from vending.keystore.store import OpenKeyStore
+from vending.keystore.translation import guarded
+from vending.sts.codec import decode, encode
+from vending.sts.dkga import derive_decoder_key
+from vending.sts.key_change import encode_key_change_set, plan_key_change
+from vending.sts.keys import TI, DecoderKey, EncryptionAlgorithm, KeyType
+from vending.sts.pan import MeterPAN
+from vending.sts.tcdu import TokenDigits
+from vending.sts.tid import BaseDate, TokenIdentifier, is_key_expired, is_key_expired_at
+from vending.sts.tokens import (
+    ClearCredit,
+    ClearTamperCondition,
+    ExtendedToken,
+    InitiateMeterTest,
+    Set1stSectionDecoderKey,
+    Set2ndSectionDecoderKey,
+    Set3rdSectionDecoderKey,
+    Set4thSectionDecoderKey,
+    SetMaximumPhasePowerUnbalanceLimit,
+    SetMaximumPowerLimit,
+    SetTariffRate,
+    SetWaterMeterFactor,
+    TransferCredit,
+)
+
+DECODER_KEY_COUNT_MAX: Final = 4096
+"""Meters whose keys are kept: a derivation costs microseconds, a schedule some kilobytes."""
+
+_TID_TOKENS: Final = (
+    SetMaximumPowerLimit,
+    ClearCredit,
+    SetTariffRate,
+    ClearTamperCondition,
+    SetMaximumPhasePowerUnbalanceLimit,
+    SetWaterMeterFactor,
+    ExtendedToken,
+)
+_SECTIONS: Final = (
+    Set1stSectionDecoderKey,
+    Set2ndSectionDecoderKey,
+    Set3rdSectionDecoderKey,
+    Set4thSectionDecoderKey,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meter:
+    """What a decoder key depends on, beside the vending key itself."""
+
+    register: KeyReference
+    pan: MeterPAN
+    ti: TI
+    ea: EncryptionAlgorithm
+
+
+class DecoderKeyCache:
+    """The decoder keys used last, at most `count_max` of them; safe between threads."""
+
+    __slots__ = ("_count_max", "_keys", "_lock")
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._keys: OrderedDict[_Meter, DecoderKey] = OrderedDict()
+        self._lock = Lock()
+
+    def find_or_derive(self, meter: _Meter, derive: Callable[[], DecoderKey]) -> DecoderKey:
+        """Return the meter's key, from `derive` when it is not held.
+
+        Two threads may derive the same key at once; both get the same bytes.
+        """
+        with self._lock:
+            held = self._keys.get(meter)
+            if held is not None:
+                self._keys.move_to_end(meter)
+                return held
+        derived = derive()
+        with self._lock:
+            self._keys[meter] = derived
+            if len(self._keys) > self._count_max:
+                self._keys.popitem(last=False)
+        return derived
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"DecoderKeyCache({len(self)} keys)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One generation of the store and the keys derived from it; replaced together."""
+
+    store: OpenKeyStore = field(repr=False)
+    cache: DecoderKeyCache = field(repr=False)
+
+
+class SoftwareSecurityModule:
+    """The port over an open key store. Demonstration keys work only where they are allowed."""
+
+    __slots__ = ("_cache_count_max", "_demo_allowed", "_session")
+
+    def __init__(
+        self,
+        store: OpenKeyStore,
+        *,
+        demo_allowed: bool,
+        cache_count_max: int = DECODER_KEY_COUNT_MAX,
+    ) -> None:
+        self._demo_allowed = demo_allowed
+        self._cache_count_max = cache_count_max
+        self._session = _Session(store, DecoderKeyCache(cache_count_max))
+
+    @property
+    def is_local(self) -> bool:
+        """Say that it computes in this process."""
+        return True
+
+    def use(self, store: OpenKeyStore) -> None:
+        """Serve from another generation of the store from now on; derived keys are dropped."""
+        self._session = _Session(store, DecoderKeyCache(self._cache_count_max))
+
+    @guarded
+    def vend(self, register: KeyReference, request: CreditTokenRequest) -> TokenDigits:
+        """Return the credit token.
+
+        Raises:
+            KeyNotFoundError: The store has no such key.
+            KeyRetiredError: The key issues no more.
+            KeyExpiredError: The TID lies past the key's expiry.
+            DemoKeyRefusedError: The key is for demonstration, and this service is not.
+            MeterConfigurationError: The meter's settings do not fit the key.
+            TokenValueError: The amount or another value does not fit the token.
+            KeyStoreCorruptError: The seal of the key is broken.
+        """
+        session = self._session
+        key = self._issuing(session, register)
+        _require_base_date(key, request.base_date)
+        _require_valid(key, request.tid)
+        if register.kt is KeyType.DDTK:
+            raise MeterConfigurationError(Misfit.DEFAULT_KEY)
+        token = TransferCredit(
+            resource=request.resource, rnd=request.rnd, tid=request.tid, units=request.units
+        )
+        meter = _Meter(register, request.pan, request.ti, request.ea)
+        return encode(token, _decoder_key(session, meter))
+
+    def vend_many(
+        self, requests: Sequence[tuple[KeyReference, CreditTokenRequest]]
+    ) -> list[VendOutcome]:
+        """Return what became of each request, in their order; no refusal stops the others."""
+        return [self._attempt(register, request) for register, request in requests]
+
+    @guarded
+    def manage(self, register: KeyReference, request: ManagementTokenRequest) -> TokenDigits:
+        """Return the management token; credit and key changes have ways of their own.
+
+        Raises:
+            KeyNotFoundError: The store has no such key.
+            KeyRetiredError: The key issues no more.
+            KeyExpiredError: The TID lies past the key's expiry.
+            DemoKeyRefusedError: The key is for demonstration, and this service is not.
+            MeterConfigurationError: The meter's settings do not fit the key.
+            TokenKindError: The token is credit, or part of a key change.
+            KeyStoreCorruptError: The seal of the key is broken.
+        """
+        session = self._session
+        key = self._issuing(session, register)
+        _require_base_date(key, request.base_date)
+        token = request.token
+        if isinstance(token, _TID_TOKENS):
+            _require_valid(key, token.tid)
+        elif not isinstance(token, InitiateMeterTest):
+            raise TokenKindError(type(token).__name__)
+        meter = _Meter(register, request.pan, request.ti, request.ea)
+        return encode(token, _decoder_key(session, meter))
+
+    @guarded
+    def change_key(
+        self, old: KeyReference, new: KeyReference, request: KeyChangeRequest
+    ) -> tuple[TokenDigits, ...]:
+        """Return the key-change set, 1st section first; the old key may be expired or retired.
+
+        Raises:
+            KeyNotFoundError: The store lacks one of the keys.
+            KeyRetiredError: The new key issues no more.
+            KeyExpiredError: The new key has expired at the time of issue.
+            DemoKeyRefusedError: A key is for demonstration, and this service is not.
+            MeterConfigurationError: The meter's settings do not fit the keys.
+            KeyChangeError: The standard does not allow the change.
+            KeyStoreCorruptError: The seal of a key is broken.
+        """
+        session = self._session
+        old_key = self._known(session, old)
+        new_key = self._issuing(session, new)
+        attributes = new_key.attributes
+        if is_key_expired_at(request.issued_at, attributes.base_date, attributes.ken):
+            raise KeyExpiredError(str(new), ken=attributes.ken)
+        present = _Meter(old, request.pan, request.ti, request.ea)
+        following = _Meter(new, request.pan, request.new_ti, request.ea)
+        change = plan_key_change(
+            old_key.attributes,
+            attributes,
+            new_key=_decoder_key(session, following),
+            new_ti=request.new_ti,
+            tct=request.tct,
+        )
+        return encode_key_change_set(change, _decoder_key(session, present))
+
+    @guarded
+    def verify(self, register: KeyReference, request: VerifyRequest) -> VerifiedToken:
+        """Return what a token says under this meter's key, or why it is none.
+
+        Raises:
+            KeyNotFoundError: The store has no such key.
+            DemoKeyRefusedError: The key is for demonstration, and this service is not.
+            MeterConfigurationError: The meter's settings do not fit the key.
+            KeyStoreCorruptError: The seal of the key is broken.
+        """
+        session = self._session
+        self._known(session, register)
+        meter = _Meter(register, request.pan, request.ti, request.ea)
+        decoded = decode(request.digits, _decoder_key(session, meter))
+        if isinstance(decoded, _SECTIONS):
+            return KeyChangeSection(_SECTIONS.index(type(decoded)) + 1)
+        return decoded
+
+    def describe(self, register: KeyReference) -> KeyDescription:
+        """Return what may be shown of a key.
+
+        Raises:
+            KeyNotFoundError: The store has no such key.
+        """
+        return self._session.store.describe(register)
+
+    def _attempt(self, register: KeyReference, request: CreditTokenRequest) -> VendOutcome:
+        try:
+            return self.vend(register, request)
+        except VendingError as refusal:
+            return refusal
+
+    def _known(self, session: _Session, register: KeyReference) -> KeyDescription:
+        key = session.store.describe(register)
+        if key.is_demo and not self._demo_allowed:
+            raise DemoKeyRefusedError(str(register))
+        return key
+
+    def _issuing(self, session: _Session, register: KeyReference) -> KeyDescription:
+        key = self._known(session, register)
+        if key.retired_at is not None:
+            raise KeyRetiredError(str(register))
+        return key
+
+    def __repr__(self) -> str:
+        return f"SoftwareSecurityModule({self._session.store!r})"
+
+
+def _decoder_key(session: _Session, meter: _Meter) -> DecoderKey:
+    return session.cache.find_or_derive(
+        meter,
+        lambda: derive_decoder_key(
+            session.store.vending_key(meter.register), pan=meter.pan, ti=meter.ti, ea=meter.ea
+        ),
+    )
+
+
+def _require_base_date(key: KeyDescription, base_date: BaseDate) -> None:
+    if key.attributes.base_date is not base_date:
+        raise MeterConfigurationError(Misfit.BASE_DATE)
+
+
+def _require_valid(key: KeyDescription, tid: TokenIdentifier) -> None:
+    if is_key_expired(tid, key.attributes.ken):
+        raise KeyExpiredError(str(key.register), ken=key.attributes.ken)

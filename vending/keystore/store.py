@@ -1,0 +1,242 @@
+"""An open key store: sealed rows that were seen to be whole, and the key that opens them."""
+
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from vending.keystore import envelope
+from vending.keystore.errors import (
+    Damage,
+    KeyNotFoundError,
+    KeyStoreCorruptError,
+    SealBrokenError,
+)
+from vending.keystore.generation import Generation, GenerationFile
+from vending.keystore.model import HeaderRow, KeyDescription, KeyReference, KeyRow, to_microseconds
+from vending.keystore.redaction import Secret
+from vending.keystore.sealing import Keyring, Purpose, Sealer
+from vending.keystore.translation import guarded
+from vending.keystore.unlocking import Argon2Cost, Unlock
+from vending.sts.keys import KeyAttributes, VendingKey
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part of a store that fails its check."""
+
+    damage: Damage
+    register: str | None
+    """The key that is concerned, as its row names it; `None` for the store as a whole."""
+
+
+class OpenKeyStore:
+    """One generation of a store, verified when it was made; never changed afterwards.
+
+    Keys stay sealed in it. `vending_key` opens one for a security module in this process;
+    nothing else may call it.
+    """
+
+    __slots__ = ("_header", "_keyring", "_keys", "_vending_key_sealer", "generation_file")
+
+    def __init__(
+        self, keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow], file: GenerationFile
+    ) -> None:
+        self._keyring = keyring
+        self._header = header
+        self._vending_key_sealer = keyring.sealer(Purpose.VENDING_KEYS)
+        self.generation_file = file
+        findings = list_findings(keyring, header, rows)
+        if findings:
+            raise KeyStoreCorruptError(findings[0].damage, register=findings[0].register)
+        self._keys: Mapping[KeyReference, tuple[KeyRow, KeyDescription]] = MappingProxyType(
+            {shown.register: (row, shown) for row in rows for shown in [row.describe()]}
+        )
+
+    @property
+    def generation(self) -> Generation:
+        """Return which state of which store this is."""
+        return generation_of(self._header)
+
+    def require_newest(self, held: bytes | None) -> None:
+        """Hold this generation against what the companion file held before the rows were read.
+
+        Raises:
+            GenerationUnknownError: There was no file.
+            KeyStoreCorruptError: The file was altered, or is newer.
+        """
+        self.generation_file.check(held, self.generation, self._keyring)
+
+    def record_generation(self) -> None:
+        """Write this generation to the companion file, unless a newer one is there."""
+        self.generation_file.advance(self.generation, self._keyring)
+
+    def adopt_generation(self) -> None:
+        """Write this generation to the companion file, whatever it held."""
+        self.generation_file.overwrite(self.generation, self._keyring)
+
+    def list_keys(self) -> list[KeyDescription]:
+        """Return every key without its material, in the order of its register."""
+        return [self._keys[register][1] for register in sorted(self._keys)]
+
+    def find(self, register: KeyReference) -> KeyDescription | None:
+        """Return what may be shown of a key; `None` when the store has none of that name."""
+        found = self._keys.get(register)
+        return None if found is None else found[1]
+
+    def describe(self, register: KeyReference) -> KeyDescription:
+        """Return what may be shown of a key.
+
+        Raises:
+            KeyNotFoundError: The store has none of that name.
+        """
+        return self._load(register)[1]
+
+    def sealer(self, purpose: Purpose) -> Sealer:
+        """Return the sealer for issued tokens or stored answers."""
+        assert purpose in {Purpose.ISSUED_TOKENS, Purpose.STORED_ANSWERS}, "keys have their own"
+        return self._keyring.sealer(purpose)
+
+    def vending_key(self, register: KeyReference) -> VendingKey:
+        """Return the key itself, for arithmetic inside shielded frames.
+
+        Raises:
+            KeyNotFoundError: The store has none of that name.
+            KeyStoreCorruptError: Its seal is broken.
+        """
+        row, shown = self._load(register)
+        try:
+            return _opened(row, self._header.store_id, self._vending_key_sealer)
+        except SealBrokenError as error:
+            raise KeyStoreCorruptError(Damage.RECORD, register=str(shown.register)) from error
+
+    def seal_key(
+        self,
+        attributes: KeyAttributes,
+        secret: Secret,
+        *,
+        check_value: str,
+        component_count: int,
+        is_demo: bool,
+        at: datetime,
+    ) -> KeyRow:
+        """Return the row of a key, sealed to its attributes and to this store."""
+        blank = KeyRow(
+            sgc=int(attributes.sgc),
+            krn=attributes.krn,
+            kt=attributes.kt.value,
+            ken=attributes.ken,
+            base_year=attributes.base_date.value,
+            dkga=attributes.dkga.value,
+            is_demo=int(is_demo),
+            component_count=component_count,
+            check_value=bytes.fromhex(check_value),
+            imported_at_us=to_microseconds(at),
+            retired_at_us=None,
+            sealed=b"",
+        )
+        return self._sealed(blank, secret)
+
+    def retired_row(self, register: KeyReference, *, at: datetime) -> KeyRow:
+        """Return the row of a key as it is once retired, sealed anew to that attribute.
+
+        Raises:
+            KeyNotFoundError: The store has none of that name.
+        """
+        row, _ = self._load(register)
+        store_id = self._header.store_id
+        secret = Secret(
+            self._vending_key_sealer.open(row.sealed, associated=row.associated(store_id))
+        )
+        return self._sealed(replace(row, retired_at_us=to_microseconds(at)), secret)
+
+    def header_with(self, row: KeyRow) -> HeaderRow:
+        """Return the header of the next generation, in which `row` is new or replaces its old."""
+        name = (row.sgc, row.krn, row.kt)
+        others = [old for old in self._rows() if (old.sgc, old.krn, old.kt) != name]
+        return self._next_header([*others, row], self._header.envelope)
+
+    def header_under(self, unlock: Unlock, cost: Argon2Cost) -> HeaderRow:
+        """Return the header of the next generation, which opens with `unlock`.
+
+        Raises:
+            KeyFileError: The key file cannot be used.
+        """
+        wrapped = envelope.wrap(self._keyring, unlock, store_id=self._header.store_id, cost=cost)
+        return self._next_header(self._rows(), wrapped)
+
+    def reread(self, header: HeaderRow, rows: Sequence[KeyRow]) -> "OpenKeyStore":
+        """Return the store as these rows of the database have it now.
+
+        Raises:
+            KeyStoreCorruptError: They are damaged, of another store, or older than this.
+        """
+        if header.store_id != self._header.store_id:
+            raise KeyStoreCorruptError(Damage.HEADER)
+        present = OpenKeyStore(self._keyring, header, rows, self.generation_file)
+        if header.generation < self._header.generation:
+            raise KeyStoreCorruptError(Damage.ROLLED_BACK)
+        return present
+
+    def _next_header(self, rows: Iterable[KeyRow], wrapped: bytes) -> HeaderRow:
+        following = replace(
+            self._header, envelope=wrapped, generation=self._header.generation + 1, manifest=b""
+        )
+        return with_manifest(self._keyring, following, rows)
+
+    def _sealed(self, blank: KeyRow, secret: Secret) -> KeyRow:
+        associated = blank.associated(self._header.store_id)
+        sealed = self._vending_key_sealer.seal(secret.reveal(), associated=associated)
+        return replace(blank, sealed=sealed)
+
+    def _rows(self) -> list[KeyRow]:
+        return [row for row, _ in self._keys.values()]
+
+    def _load(self, register: KeyReference) -> tuple[KeyRow, KeyDescription]:
+        found = self._keys.get(register)
+        if found is None:
+            raise KeyNotFoundError(str(register))
+        return found
+
+    def __repr__(self) -> str:
+        return f"OpenKeyStore(generation {self._header.generation}, {len(self._keys)} keys)"
+
+
+def generation_of(header: HeaderRow) -> Generation:
+    """Return which state of which store a header is of."""
+    return Generation(header.store_id, header.generation, header.manifest)
+
+
+def with_manifest(keyring: Keyring, header: HeaderRow, rows: Iterable[KeyRow]) -> HeaderRow:
+    """Return the header with the manifest over itself and all keys."""
+    return replace(header, manifest=keyring.authenticate(header.message(rows), Purpose.HEADER))
+
+
+def list_findings(keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow]) -> list[Finding]:
+    """Return every part that fails its check: each key by itself, then the store as a whole."""
+    sealer = keyring.sealer(Purpose.VENDING_KEYS)
+    findings = [
+        Finding(Damage.RECORD, row.name)
+        for row in rows
+        if not _is_whole(row, header.store_id, sealer)
+    ]
+    wanted = with_manifest(keyring, header, rows).manifest
+    if not hmac.compare_digest(wanted, header.manifest):
+        findings.append(Finding(Damage.MANIFEST, None))
+    return findings
+
+
+def _is_whole(row: KeyRow, store_id: bytes, sealer: Sealer) -> bool:
+    try:
+        _opened(row, store_id, sealer)
+    except SealBrokenError:
+        return False
+    return True
+
+
+@guarded
+def _opened(row: KeyRow, store_id: bytes, sealer: Sealer) -> VendingKey:
+    return VendingKey(
+        row.attributes(), sealer.open(row.sealed, associated=row.associated(store_id))
+    )
