@@ -2,8 +2,11 @@
 
 from alembic import context
 
+from vending.persistence.base import metadata
+
 connection = context.config.attributes["connection"]
 assert connection is not None, "run migrations by `vending db upgrade`"
-context.configure(connection=connection, transactional_ddl=True)
+# The metadata lends its naming convention; migrations spell their columns out.
+context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -1,7 +1,13 @@
-"""Triggers that make a table append-only, the same on both engines; used by migrations.
+"""Triggers that keep rows as they were written, the same on both engines; used by migrations.
 
-UPDATE and DELETE fail on both, TRUNCATE too where it exists (PostgreSQL). The message of each
-refusal is `append_only:<table>`, raised as an integrity error.
+    forbid_changes(op, "postings")                      no UPDATE, DELETE, TRUNCATE
+    forbid_update_of(op, "meters", ["pan"])             these columns stay as they are
+    create_trigger(op, name=..., when="OLD.status IS NOT NULL", refusal="...")   some rows only
+
+Each refusal is an integrity error whose text is `append_only:<table>`, or the one given. On
+PostgreSQL the triggers cost nothing while nobody breaks the rule: they run once a statement or
+behind a WHEN. A downgrade drops the table, and with it the triggers; the functions behind
+`create_trigger` are dropped by `drop_trigger_functions`.
 """
 
 from collections.abc import Sequence
@@ -39,26 +45,33 @@ def forbid_update_of(op: MigrationOperations, table: str, columns: Sequence[str]
 def forbid_delete(op: MigrationOperations, table: str) -> None:
     """Refuse every DELETE and TRUNCATE of the table."""
     _refuse(op, table, "delete", "DELETE")
+    forbid_truncate(op, table)
+
+
+def forbid_truncate(op: MigrationOperations, table: str) -> None:
+    """Refuse TRUNCATE of the table; SQLite has none, its DELETE triggers see every row."""
     if not is_sqlite(op.get_bind().dialect):
         _refuse(op, table, "truncate", "TRUNCATE")
 
 
 def create_trigger(
-    op: MigrationOperations, *, name: str, table: str, event: str, sqlite: str, postgresql: str
+    op: MigrationOperations, *, name: str, table: str, event: str, when: str, refusal: str
 ) -> None:
-    """Create a trigger from its two bodies: SQLite's runs per row, PostgreSQL's is a function.
-
-    `event` reads like `BEFORE UPDATE`; the PostgreSQL body is PL/pgSQL between BEGIN and END and
-    says itself what it returns. Drop with `drop_trigger_functions` after the table is gone.
-    """
+    """Refuse the event (`BEFORE UPDATE`) for rows where `when`, over OLD and NEW, holds."""
     if is_sqlite(op.get_bind().dialect):
-        op.execute(f"CREATE TRIGGER {name} {event} ON {table} FOR EACH ROW BEGIN {sqlite} END")
+        op.execute(
+            f"CREATE TRIGGER {name} {event} ON {table} FOR EACH ROW WHEN {when}"
+            f" BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
+        )
         return
     op.execute(
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
-        f" SET search_path FROM CURRENT AS $$ BEGIN {postgresql} END $$"
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE EXCEPTION '{refusal}' USING ERRCODE = 'integrity_constraint_violation'; END $$"
     )
-    op.execute(f"CREATE TRIGGER {name} {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+    op.execute(
+        f"CREATE TRIGGER {name} {event} ON {table} FOR EACH ROW WHEN ({when})"
+        f" EXECUTE FUNCTION {name}()"
+    )
 
 
 def drop_trigger_functions(op: MigrationOperations, *names: str) -> None:
