@@ -16,9 +16,20 @@ from vending.sts.pan import MeterPAN
 
 _CONTROL_PADDING: Final = "ffffff"
 _PAN_BLOCK_DIGIT_COUNT: Final = 16
-_LABEL_FIELD_COUNT: Final = b"\x04"
-_SEPARATOR: Final = b"\x00"
-_CONTEXT_FIELD_COUNT: Final = b"\x04"
+_DATA_BLOCK: Final = (
+    b"\x04"  # fields of the label
+    b"\x02%b"  # DKGA
+    b"\x02%b"  # BDT
+    b"\x02%b"  # EA
+    b"\x02%b"  # TI
+    b"\x00"
+    b"\x04"  # fields of the context
+    b"\x06%b"  # SGC
+    b"\x01%d"  # KT
+    b"\x01%d"  # KRN
+    b"\x12%b"  # MeterPAN
+    b"%b"  # L
+)
 
 
 def derive_decoder_key(
@@ -96,25 +107,17 @@ def build_data_block(
 ) -> bytes:
     """Return the DataBlock of DKGA04, 49 bytes.
 
-        04 | 02 DKGA | 02 BDT | 02 EA | 02 TI | 00 | 04 | 06 SGC | 01 KT | 01 KRN | 12 MeterPAN | L
-
-    Fields are ASCII digits, each led by its length; the first 04 counts the fields of the label,
-    the second those of the context, and L is the length of the key in bits, 4 bytes.
+    Fields are ASCII digits, each led by its length; L, the length of the key in bits, is a
+    binary number of 4 bytes.
     """
-    label = ("04", attributes.base_date.bdt, ea.digits, ti.digits)
-    context = (attributes.sgc.digits, f"{attributes.kt:d}", str(attributes.krn), pan.digits)
-    key_size_bits = ea.key_size_bytes * 8
-    return b"".join(
-        (
-            _LABEL_FIELD_COUNT,
-            *map(_led_by_length, label),
-            _SEPARATOR,
-            _CONTEXT_FIELD_COUNT,
-            *map(_led_by_length, context),
-            key_size_bits.to_bytes(4, "big"),
-        )
+    return _DATA_BLOCK % (
+        attributes.dkga.digits.encode(),
+        attributes.base_date.bdt.encode(),
+        ea.digits.encode(),
+        ti.digits.encode(),
+        attributes.sgc.digits.encode(),
+        attributes.kt,
+        attributes.krn,
+        pan.digits.encode(),
+        (ea.key_size_bytes * 8).to_bytes(4, "big"),
     )
-
-
-def _led_by_length(digits: str) -> bytes:
-    return bytes((len(digits),)) + digits.encode("ascii")

@@ -249,13 +249,17 @@ class SectionSetError(STSError):
 
 
 class ModuleFrameError(STSError):
-    """A line on the security module's wire is damaged, foreign or too long."""
+    """A line on the security module's wire is damaged, foreign or too long.
+
+    `status` is what a module answers to such a request.
+    """
 
     code = "sts_module_frame"
     remedy = "Ask again: the same request gives the same token."
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"security module line: {problem}", problem=problem)
+    def __init__(self, *, status: str, problem: str) -> None:
+        super().__init__(f"security module line: {problem}", status=status, problem=problem)
+        self.status = status
 
 
 class ModuleRefusedError(STSError):

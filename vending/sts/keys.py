@@ -70,6 +70,11 @@ class KeyDerivation(IntEnum):
         """Return the size of the vending key it starts from."""
         return _VENDING_KEY_SIZES_BYTES[self]
 
+    @property
+    def digits(self) -> str:
+        """Return the two digits by which the standard writes it: `02` or `04`."""
+        return f"{self.value:02}"
+
     @classmethod
     def _missing_(cls, value: object) -> Self:
         if isinstance(value, int) and value in _LEGACY_DKGA:

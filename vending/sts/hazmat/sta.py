@@ -12,6 +12,7 @@ of (inverse substitution, inverse permutation), and one permutation that takes b
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import cycle
 from operator import getitem
 from typing import Final
 
@@ -93,12 +94,15 @@ def _select(tables: Sequence[Sequence[_Table]], key: bytes) -> tuple[_Round, ...
     """Return the tables of the 16 rounds, in the order of encryption.
 
     Eight rotations by one place move the key by one byte, so rounds 9 to 16 see the key bytes
-    of rounds 1 to 8, each one position further.
+    of rounds 1 to 8, each one position further. One `map` then selects all 128 tables, and
+    `zip` takes eight of them at a time: a new meter's key is met once, so this must be cheap.
     """
     prepared = rotate_left_64(int.from_bytes(key, "big") ^ MASK_64, _KEY_ROTATION)
-    early = [rotate_left_64(prepared, count).to_bytes(8, "little") for count in range(8)]
+    twice = prepared << 64 | prepared
+    early = [(twice >> 64 - count & MASK_64).to_bytes(8, "little") for count in range(8)]
     late = [octets[-1:] + octets[:-1] for octets in early]
-    return tuple([tuple(map(getitem, tables, octets)) for octets in early + late])
+    selected = map(getitem, cycle(tables), b"".join(early + late))
+    return tuple(zip(*[selected] * 8, strict=True))
 
 
 def _run(block: int, rounds: Iterable[_Round]) -> int:
