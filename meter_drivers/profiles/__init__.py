@@ -1,0 +1,1 @@
+"""Meter models as data: one TOML file a model, and the typed loader."""

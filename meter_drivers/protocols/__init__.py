@@ -1,0 +1,1 @@
+"""Protocol cores: bytes and registers in, values out; they never wait and touch no line."""

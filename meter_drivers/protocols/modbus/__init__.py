@@ -1,0 +1,1 @@
+"""Modbus: frames over pymodbus, and the register blocks of the open prepay profile."""
