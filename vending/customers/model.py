@@ -1,7 +1,7 @@
 """Customers as frozen records; what identifies a person is shown masked."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -91,6 +91,22 @@ class Customer(CustomerDetails):
                 return self.phone is not None and self.consent_sms_at is not None
             case Channel.EMAIL:
                 return self.email is not None and self.consent_email_at is not None
+
+    def with_consent(self, channel: Channel, at: datetime | None) -> "Customer":
+        """Return the customer with the consent given at an instant; None: withdrawn."""
+        match channel:
+            case Channel.SMS:
+                return replace(self, consent_sms_at=at)
+            case Channel.EMAIL:
+                return replace(self, consent_email_at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPage:
+    """Some customers in the order of their registration; `next_after`: None on the last page."""
+
+    customers: tuple[Customer, ...]
+    next_after: CustomerId | None
 
 
 def require_account_number(text: str) -> str:

@@ -134,9 +134,5 @@ class TIDNotRaisedError(VendingError):
     remedy: ClassVar[str] = "Nothing was issued; send the request again."
     retryable = True
 
-    def __init__(self, asked_count: int, raised_count: int) -> None:
-        super().__init__(
-            f"{asked_count - raised_count} of {asked_count} last TIDs would not rise",
-            asked_count=asked_count,
-            raised_count=raised_count,
-        )
+    def __init__(self, tid_count: int) -> None:
+        super().__init__(f"one of {tid_count} last TIDs would not rise", tid_count=tid_count)

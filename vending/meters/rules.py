@@ -55,6 +55,7 @@ METER_COLUMNS: Final = Columns(
 )  # fmt: skip
 
 SGC_DIGIT_COUNT: Final = 6
+NOTE_LENGTH_MAX: Final = 200
 UDEG_PER_DEGREE: Final = 1_000_000
 _LENGTHS: Final = (11, 13, 18)
 _ZEROS_LOST_MAX: Final = 4
@@ -110,6 +111,17 @@ def check_transition(origin: MeterState, target: MeterState) -> None:
     """
     if target not in TARGETS[origin]:
         raise MeterTransitionError(origin=origin, target=target, allowed=", ".join(TARGETS[origin]))
+
+
+def require_note(field: str, text: str) -> str:
+    """Return the text, who did something or why.
+
+    Raises:
+        MeterInvalidError: It is empty, too long or does not print.
+    """
+    if not (1 <= len(text.strip()) <= NOTE_LENGTH_MAX and text.isprintable()):
+        raise MeterInvalidError(field=field, wanted=f"1 to {NOTE_LENGTH_MAX} printable characters")
+    return text
 
 
 def require_vendable(pan: MeterPAN, meter: Meter | None) -> Meter:

@@ -39,19 +39,21 @@ def write_file(
     write: BatchStep[RecordT],
     progress: Progress,
 ) -> ImportReport:
-    """Store every record in one transaction; with a single finding, none is stored."""
-    if parsed.findings:
-        return check_file(database, parsed, check)
-    findings: list[Finding] = []
+    """Store every record in one transaction; with a single finding, none is stored.
+
+    The checks come first and outside of it, so that other writers wait for the inserts alone;
+    `write` therefore says itself what became impossible meanwhile.
+    """
+    checked = check_file(database, parsed, check)
+    if checked.findings:
+        return checked
     written_count = 0
     with database.unit_of_work() as uow:
         for batch in in_batches(parsed.records):
-            findings += check(uow.connection, batch)
-            if not findings:
-                findings += write(uow.connection, batch)
-                written_count += len(batch)
-                progress("written", written_count)
-        if findings:
-            return parsed.report(findings, written_count=0)
+            findings = write(uow.connection, batch)
+            if findings:
+                return parsed.report(findings, written_count=0)
+            written_count += len(batch)
+            progress("written", written_count)
         uow.commit()
     return parsed.report([], written_count=written_count)

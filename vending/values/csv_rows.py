@@ -9,7 +9,7 @@ separated by comma, semicolon or tab, whichever the header uses.
 import csv
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, ClassVar, Final, Generic, TypeVar
@@ -23,12 +23,15 @@ ROW_COUNT_MAX: Final = 1_000_000
 FINDING_COUNT_MAX: Final = 1_000
 """Nobody reads more; the file is then wrong as a whole."""
 PROGRESS_STEP_ROWS: Final = 1_000
+BATCH_SIZE: Final = 500
+"""Records in one statement: about 20 columns each stay below the 32,766 parameters of SQLite."""
 
 _SCIENTIFIC: Final = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE][+-]?\d+")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 RecordT = TypeVar("RecordT")
+ValueT = TypeVar("ValueT")
 Progress = Callable[[str, int], None]
 """Called with what was done (`read` or `written`) and the number of rows so far."""
 
@@ -68,6 +71,15 @@ class NumberedRecord(Generic[RecordT]):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import found and did: all rows were written, or none (also on a dry run)."""
+
+    row_count: int
+    written_count: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedFile(Generic[RecordT]):
     """The records of a file that are well-formed, and what is wrong with the others."""
 
@@ -75,15 +87,12 @@ class ParsedFile(Generic[RecordT]):
     records: tuple[NumberedRecord[RecordT], ...]
     findings: tuple[Finding, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What an import found and did: all rows were written, or none."""
-
-    row_count: int
-    written_count: int
-    findings: tuple[Finding, ...]
-    dry_run: bool
+    def report(self, later_findings: Sequence[Finding], *, written_count: int) -> ImportReport:
+        """Return what the import comes to, its findings in the order of the rows."""
+        found = sorted((*self.findings, *later_findings), key=lambda finding: finding.row)
+        if len(found) > FINDING_COUNT_MAX:
+            found[FINDING_COUNT_MAX:] = [_too_many_findings(found[FINDING_COUNT_MAX].row)]
+        return ImportReport(self.row_count, written_count, tuple(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,8 @@ def clean_digits(text: str) -> str:
     Raises:
         ScientificNotationError: A spreadsheet turned it into a rounded number.
     """
+    if text.isascii() and text.isdigit():
+        return text
     bare = text.strip().removeprefix("'")
     if _SCIENTIFIC.fullmatch(bare):
         raise ScientificNotationError(bare)
@@ -167,8 +178,7 @@ def parse_file(
     first_rows: dict[str, int] = {}
     row_count = 0
     for row in read_rows(source, record_format.columns):
-        if len(findings) >= FINDING_COUNT_MAX:
-            findings.append(_too_many_findings(findings[-1].row))
+        if len(findings) > FINDING_COUNT_MAX:
             break
         if isinstance(row, Finding):
             findings.append(row)
@@ -187,6 +197,16 @@ def parse_file(
         records.append(NumberedRecord(row.number, record))
     progress("read", row_count)
     return ParsedFile(row_count, tuple(records), tuple(findings))
+
+
+def no_progress(what: str, row_count: int) -> None:
+    """Report to nobody."""
+
+
+def in_batches(records: Sequence[ValueT]) -> Iterator[Sequence[ValueT]]:
+    """Yield the records in their order, some hundreds at a time."""
+    for start in range(0, len(records), BATCH_SIZE):
+        yield records[start : start + BATCH_SIZE]
 
 
 def read_rows(source: BinaryIO, columns: Columns) -> Iterator[Row | Finding]:
@@ -294,5 +314,5 @@ def _duplicate(row: int, column: str, first: int) -> Finding:
 
 
 def _too_many_findings(row: int) -> Finding:
-    message = f"More than {FINDING_COUNT_MAX} findings; the rest was not read. Correct these first."
+    message = f"There are more than {FINDING_COUNT_MAX} findings. Correct these first."
     return Finding(row, "", "too_many_findings", message)

@@ -1,0 +1,174 @@
+"""Every query on meters, their states and their last TIDs; all of them set-based."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from vending.meters.errors import TIDNotRaisedError
+from vending.meters.model import Location, Meter, MeterState
+from vending.meters.tables import meter_state_changes, meter_tids, meters
+from vending.persistence.upsert import insert_or_ignore, insert_or_update
+from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyDerivation, KeyType
+from vending.sts.pan import MeterPAN
+from vending.sts.tid import BaseDate
+from vending.sts.tokens import Resource
+from vending.values.identifiers import CustomerId, MeterId
+from vending.values.money import Currency
+
+PAN_COUNT_MAX: Final = 1_000
+"""PANs in one query: well below the 32,766 parameters of SQLite and the 65,535 of PostgreSQL."""
+
+TIDKey = tuple[MeterPAN, BaseDate]
+"""A meter has one sequence of TIDs under each base date."""
+
+
+def insert_meters(
+    connection: Connection, new_meters: Sequence[Meter], *, registered_at: datetime
+) -> set[str]:
+    """Store the meters whose PAN is free; return the PANs that were stored, 18 digits each."""
+    statement = insert_or_ignore(connection, meters).returning(meters.c.pan)
+    rows = [_to_row(meter) | {"registered_at": registered_at} for meter in new_meters]
+    return set(connection.execute(statement, rows).scalars())
+
+
+def find_meters(connection: Connection, pans: Collection[MeterPAN]) -> dict[MeterPAN, Meter]:
+    """Return the registered ones of these meters."""
+    return _load(connection, select(meters).where(_is_one_of(pans)))
+
+
+def find_registered(connection: Connection, pans: Collection[MeterPAN]) -> set[str]:
+    """Return which of these PANs are taken, 18 digits each."""
+    return set(connection.execute(select(meters.c.pan).where(_is_one_of(pans))).scalars())
+
+
+def lock_meters(connection: Connection, pans: Collection[MeterPAN]) -> dict[MeterPAN, Meter]:
+    """Return the registered ones of these meters, locked until the transaction ends.
+
+    PostgreSQL locks the rows in the order of their id, so that two batches cannot wait for each
+    other; on SQLite the transaction is the only writer already.
+    """
+    query = select(meters).where(_is_one_of(pans)).order_by(meters.c.id).with_for_update()
+    return _load(connection, query)
+
+
+def list_meters(
+    connection: Connection,
+    *,
+    after: MeterId | None,
+    limit: int,
+    state: MeterState | None,
+    customer_id: CustomerId | None,
+) -> list[Meter]:
+    """Return up to `limit` meters that come after one, in the order of their ids."""
+    query = select(meters).order_by(meters.c.id).limit(limit)
+    if after is not None:
+        query = query.where(meters.c.id > after)
+    if state is not None:
+        query = query.where(meters.c.state == state)
+    if customer_id is not None:
+        query = query.where(meters.c.customer_id == customer_id)
+    return [_to_meter(row) for row in connection.execute(query)]
+
+
+def update_meter(connection: Connection, meter: Meter) -> None:
+    """Store what has changed about a meter; its id and PAN never do."""
+    row = _to_row(meter)
+    del row["id"], row["pan"]
+    connection.execute(update(meters).where(meters.c.id == meter.id).values(row))
+
+
+def append_state_change(connection: Connection, change: Mapping[str, Any]) -> None:
+    """Store who moved a meter from which state to which, and why."""
+    connection.execute(insert(meter_state_changes).values(change))
+
+
+def load_last_tids(connection: Connection, keys: Collection[TIDKey]) -> dict[TIDKey, int]:
+    """Return the last TID of each meter and base date; no entry: it was given none."""
+    pans = {pan.digits for pan, _ in keys}
+    found = connection.execute(select(meter_tids).where(meter_tids.c.meter_pan.in_(pans)))
+    all_tids = {
+        (MeterPAN(row.meter_pan), BaseDate(row.base_date)): int(row.last_tid) for row in found
+    }
+    return {key: all_tids[key] for key in keys if key in all_tids}
+
+
+def store_last_tids(connection: Connection, last_tids: Mapping[TIDKey, int]) -> None:
+    """Raise the last TID of each meter and base date.
+
+    A trigger of the schema lets none stay or fall.
+
+    Raises:
+        TIDNotRaisedError: One would; the transaction is then void.
+    """
+    if not last_tids:
+        return
+    statement = insert_or_update(
+        connection, meter_tids, key=["meter_pan", "base_date"], update=["last_tid"]
+    )
+    rows = [
+        {"meter_pan": pan.digits, "base_date": int(base_date), "last_tid": tid}
+        for (pan, base_date), tid in sorted(last_tids.items())
+    ]
+    try:
+        connection.execute(statement, rows)
+    except IntegrityError as error:
+        raise TIDNotRaisedError(len(rows)) from error
+
+
+def _is_one_of(pans: Collection[MeterPAN]) -> ColumnElement[bool]:
+    assert len(pans) <= PAN_COUNT_MAX, "a batch of meters is bounded"
+    return meters.c.pan.in_({pan.digits for pan in pans})
+
+
+def _load(connection: Connection, query: Select[Any]) -> dict[MeterPAN, Meter]:
+    found = [_to_meter(row) for row in connection.execute(query)]
+    return {meter.pan: meter for meter in found}
+
+
+def _to_meter(row: Row[Any]) -> Meter:
+    return Meter(
+        id=MeterId(row.id),
+        pan=MeterPAN(row.pan),
+        sgc=SGC(row.sgc),
+        krn=row.krn,
+        kt=KeyType(row.kt),
+        ti=TI(row.ti),
+        ea=EncryptionAlgorithm(row.ea),
+        dkga=KeyDerivation(row.dkga),
+        base_date=BaseDate(row.base_date),
+        tariff_code=row.tariff_code,
+        currency=Currency(row.currency),
+        resource=Resource(row.resource),
+        profile=row.profile,
+        link=row.link,
+        location=Location(row.location, row.latitude_udeg, row.longitude_udeg),
+        customer_id=None if row.customer_id is None else CustomerId(row.customer_id),
+        state=MeterState(row.state),
+    )
+
+
+def _to_row(meter: Meter) -> dict[str, Any]:
+    return {
+        "id": meter.id,
+        "pan": meter.pan.digits,
+        "sgc": meter.sgc.digits,
+        "krn": meter.krn,
+        "kt": int(meter.kt),
+        "ti": meter.ti.digits,
+        "ea": int(meter.ea),
+        "dkga": int(meter.dkga),
+        "base_date": int(meter.base_date),
+        "tariff_code": meter.tariff_code,
+        "currency": meter.currency.code,
+        "resource": int(meter.resource),
+        "profile": meter.profile,
+        "link": meter.link,
+        "location": meter.location.text,
+        "latitude_udeg": meter.location.latitude_udeg,
+        "longitude_udeg": meter.location.longitude_udeg,
+        "customer_id": meter.customer_id,
+        "state": meter.state.value,
+    }

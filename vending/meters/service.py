@@ -1,0 +1,202 @@
+"""Use cases of the meter register, and what a sale needs of it inside its own transaction."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.meters import repository
+from vending.meters.errors import (
+    MeterAlreadyRegisteredError,
+    MeterInvalidError,
+    MeterNotFoundError,
+)
+from vending.meters.model import Meter, MeterKey, MeterPage, MeterState, NewMeter
+from vending.meters.repository import (
+    find_meters,
+    load_last_tids,
+    lock_meters,
+    store_last_tids,
+)
+from vending.meters.rules import check_transition, require_note
+from vending.persistence.engine import Database
+from vending.sts.pan import MeterPAN
+from vending.values.clock import Clock
+from vending.values.identifiers import CustomerId, MeterId, new_uuid7
+from vending.values.money import Currency
+
+__all__ = [
+    "PAGE_SIZE_MAX",
+    "assign_customer",
+    "change_link",
+    "change_state",
+    "change_tariff",
+    "find_meters",
+    "list_meters",
+    "load_last_tids",
+    "load_meter",
+    "lock_meters",
+    "make_meter",
+    "record_key",
+    "register_meter",
+    "store_last_tids",
+]
+
+PAGE_SIZE_MAX: Final = 1_000
+
+
+def register_meter(database: Database, new: NewMeter, *, clock: Clock) -> Meter:
+    """Store a new meter and return it.
+
+    Raises:
+        MeterAlreadyRegisteredError: The register has a meter of this number.
+    """
+    meter = make_meter(new, clock)
+    with database.unit_of_work() as uow:
+        if not repository.insert_meters(uow.connection, [meter], registered_at=clock.now()):
+            raise MeterAlreadyRegisteredError(new.pan.iain)
+        uow.commit()
+    return meter
+
+
+def make_meter(new: NewMeter, clock: Clock) -> Meter:
+    """Return the meter with an identifier of its own."""
+    values = {field.name: getattr(new, field.name) for field in fields(NewMeter)}
+    return Meter(id=MeterId(new_uuid7(clock)), **values)
+
+
+def load_meter(connection: Connection, pan: MeterPAN) -> Meter:
+    """Return one meter.
+
+    Raises:
+        MeterNotFoundError: The register has none of this number.
+    """
+    meter = find_meters(connection, [pan]).get(pan)
+    if meter is None:
+        raise MeterNotFoundError(pan.iain)
+    return meter
+
+
+def list_meters(
+    connection: Connection,
+    *,
+    after: MeterId | None = None,
+    limit: int = 100,
+    state: MeterState | None = None,
+    customer_id: CustomerId | None = None,
+) -> MeterPage:
+    """Return the meters after one, in the order of their registration, at most `limit`."""
+    assert 1 <= limit <= PAGE_SIZE_MAX, "a page is bounded"
+    found = repository.list_meters(
+        connection, after=after, limit=limit + 1, state=state, customer_id=customer_id
+    )
+    page = tuple(found[:limit])
+    return MeterPage(page, page[-1].id if len(found) > limit else None)
+
+
+def change_state(
+    database: Database, pan: MeterPAN, target: MeterState, *, actor: str, reason: str, clock: Clock
+) -> Meter:
+    """Move a meter to another state, and keep who did it and why.
+
+    Raises:
+        MeterNotFoundError: The register has none of this number.
+        MeterTransitionError: There is no way from its state to that one.
+        MeterInvalidError: Actor or reason is empty or too long.
+    """
+    require_note("actor", actor)
+    require_note("reason", reason)
+    with database.unit_of_work() as uow:
+        meter = _lock_meter(uow.connection, pan)
+        check_transition(meter.state, target)
+        moved = replace(meter, state=target)
+        repository.update_meter(uow.connection, moved)
+        repository.append_state_change(
+            uow.connection,
+            {
+                "id": new_uuid7(clock),
+                "meter_id": meter.id,
+                "at": clock.now(),
+                "origin": meter.state.value,
+                "target": target.value,
+                "actor": actor,
+                "reason": reason,
+            },
+        )
+        uow.commit()
+    return moved
+
+
+def assign_customer(database: Database, pan: MeterPAN, customer_id: CustomerId | None) -> Meter:
+    """Give a meter to a customer, or to nobody; the customer must be registered.
+
+    Raises:
+        MeterNotFoundError: The register has none of this number.
+    """
+    return _change(database, pan, lambda meter: replace(meter, customer_id=customer_id))
+
+
+def change_link(
+    database: Database, pan: MeterPAN, *, profile: str | None, link: str | None
+) -> Meter:
+    """Say how a meter is reached from now on.
+
+    Raises:
+        MeterNotFoundError: The register has none of this number.
+        MeterInvalidError: The link or the profile has not the form of one.
+    """
+    return _change(database, pan, lambda meter: replace(meter, profile=profile, link=link))
+
+
+def change_tariff(
+    database: Database, pan: MeterPAN, *, tariff_code: str, currency: Currency
+) -> Meter:
+    """Move a meter to another tariff of the same currency: its customer's credit stays in it.
+
+    Raises:
+        MeterNotFoundError: The register has none of this number.
+        MeterInvalidError: The tariff is in another currency, or its code has not the form of one.
+    """
+
+    def edit(meter: Meter) -> Meter:
+        if meter.currency != currency:
+            raise MeterInvalidError(
+                field="tariff_code", wanted=f"a tariff in {meter.currency}, the meter's currency"
+            )
+        return replace(meter, tariff_code=tariff_code)
+
+    return _change(database, pan, edit)
+
+
+def record_key(connection: Connection, pan: MeterPAN, key: MeterKey) -> Meter:
+    """Store which key a meter holds after a key change, inside the caller's transaction.
+
+    Raises:
+        MeterNotFoundError: The register has none of this number.
+    """
+    meter = replace(
+        _lock_meter(connection, pan),
+        sgc=key.sgc,
+        krn=key.krn,
+        kt=key.kt,
+        ti=key.ti,
+        base_date=key.base_date,
+    )
+    repository.update_meter(connection, meter)
+    return meter
+
+
+def _change(database: Database, pan: MeterPAN, edit: Callable[[Meter], Meter]) -> Meter:
+    with database.unit_of_work() as uow:
+        meter = edit(_lock_meter(uow.connection, pan))
+        repository.update_meter(uow.connection, meter)
+        uow.commit()
+    return meter
+
+
+def _lock_meter(connection: Connection, pan: MeterPAN) -> Meter:
+    meter = lock_meters(connection, [pan]).get(pan)
+    if meter is None:
+        raise MeterNotFoundError(pan.iain)
+    return meter
