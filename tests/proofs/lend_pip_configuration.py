@@ -33,6 +33,11 @@ def parse_listing(listing: str) -> dict[str, str]:
     return found | from_environment
 
 
+def _as_local_path(word: str) -> Path | None:
+    path = Path(word.removeprefix("file://"))
+    return path if path.is_absolute() and path.exists() else None
+
+
 def move_paths(settings: dict[str, str], at: str) -> tuple[dict[str, str], list[tuple[Path, str]]]:
     """Return the settings with each local path moved below `at`, and (source, target) pairs."""
     moved: dict[str, str] = {}
@@ -40,15 +45,16 @@ def move_paths(settings: dict[str, str], at: str) -> tuple[dict[str, str], list[
     for name, value in settings.items():
         words = []
         for word in value.split():
-            scheme, path = ("file://", word[7:]) if word.startswith("file://") else ("", word)
-            if path.startswith("/") and Path(path).exists():
-                # An index page links to files beside its folder: lend the parent as well.
-                shared = Path(path).parent if scheme and Path(path).is_dir() else Path(path)
-                target = f"{at}/{len(lent)}"
-                lent.append((shared, target))
-                inside = Path(path).relative_to(shared).as_posix()
-                word = f"{scheme}{target}" if inside == "." else f"{scheme}{target}/{inside}"
-            words.append(word)
+            path = _as_local_path(word)
+            if path is None:
+                words.append(word)
+                continue
+            # An index page links to files beside its own folder, so the parent is lent.
+            is_index = word.startswith("file://") and path.is_dir()
+            shared = path.parent if is_index else path
+            target = f"{at}/{len(lent)}"
+            lent.append((shared, target))
+            words.append(f"file://{target}/{path.name}" if is_index else target)
         moved[name] = " ".join(words)
     return moved, lent
 

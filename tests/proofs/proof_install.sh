@@ -49,8 +49,9 @@ outer() {
     trap outer_cleanup EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    # Mounts and processes live in namespaces of their own; both end with the first process.
-    PROOF_WORK=$work unshare --mount --propagation private --pid --fork --kill-child=KILL \
+    # Mounts and processes live in namespaces of their own; both end with their first process,
+    # and that one ends when this shell does, however it does.
+    PROOF_WORK=$work setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child=KILL \
         "${BASH_SOURCE[0]}" &
     inner_pid=$!
     wait "$inner_pid"
@@ -152,7 +153,7 @@ install_product() {
 
 check_tree() {
     local release=$root/opt/vending/current
-    in_root test -x /opt/vending/current/bin/vending || fail 'no command `vending`'
+    in_root test -x /opt/vending/current/bin/vending || fail 'the command vending is missing'
     [ -z "$(find "$release"/lib/python*/site-packages -maxdepth 1 \
         \( -iname 'pip*' -o -iname 'hatchling*' -o -iname 'setuptools*' \) -print -quit)" ] ||
         fail 'build tools stayed in the release'
@@ -179,9 +180,9 @@ with socket.socket() as probe:
     head -c 32 /dev/urandom | base64 >"$root/run/credentials/key_store_passphrase"
     chroot "$root" chown -R vending:vending /run/credentials
     chmod 0400 "$root/run/credentials/key_store_passphrase"
-    say 'runs `vending init`'
+    say 'runs vending init'
     as_vending timeout 120 vending init >"$work/init.log" 2>&1 ||
-        { tail -n 40 "$work/init.log" >&2 && fail '`vending init` failed'; }
+        { tail -n 40 "$work/init.log" >&2 && fail 'vending init failed'; }
 }
 
 # Asks for a path from outside the chroot until it answers 200, the server ends or time is up.
@@ -216,7 +217,7 @@ PYTHON
 }
 
 serve() {
-    say 'runs `vending serve`'
+    say 'runs vending serve'
     as_vending vending serve >"$work/serve.log" 2>&1 &
     server_pid=$!
     local server_uid status=0
