@@ -1,0 +1,48 @@
+"""A shared line with several meters on it: who answers, and what the line does to the answer.
+
+One line, one bus: meters of one RS-485 line are units of one bus and never several servers on
+one port, because each would take the others' answers for requests. An id with no meter is
+silent, as on copper.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from simulators.endpoints.modbus_frames import Request
+from simulators.endpoints.modbus_server import RegisterBank, answer_request
+from simulators.faults import Fault, FaultPlan, Transmission
+
+
+class Framing(Protocol):
+    """How requests and answers stand on a line."""
+
+    def receive_data(self, data: bytes) -> list[Request]:
+        """Return the requests that are whole with these bytes."""
+        ...
+
+    def reset(self) -> None:
+        """Forget half a frame after a silence."""
+        ...
+
+    def encode(self, request: Request, pdu: bytes) -> bytes:
+        """Return the frame that answers a request."""
+        ...
+
+
+class Bus:
+    """The meters of one line by unit id, and the faults of the line."""
+
+    def __init__(self, units: Mapping[int, RegisterBank], faults: FaultPlan) -> None:
+        self._units = units
+        self.faults = faults
+
+    def exchange(self, framing: Framing, request: Request) -> tuple[Transmission, ...]:
+        """Let the addressed meter act, and return what comes back: nothing is silence."""
+        bank = self._units.get(request.unit)
+        if bank is None:
+            return ()
+        fault = self.faults.draw()
+        if fault is Fault.DROP:
+            return ()
+        answer = framing.encode(request, answer_request(bank, request.pdu))
+        return self.faults.spoil(answer, fault)

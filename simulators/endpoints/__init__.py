@@ -1,0 +1,1 @@
+"""Simulated meters on real lines: one server a protocol."""
