@@ -1,4 +1,4 @@
-"""A command to a meter, and the one life that deliveries and commands share."""
+"""A command to a meter, and the table of the states of its life."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +18,15 @@ class CommandKind(StrEnum):
     RECONNECT = "reconnect"
 
 
+RELAY_KINDS: Final = frozenset({CommandKind.DISCONNECT, CommandKind.RECONNECT})
+"""They set the one relay of a meter: only the newest of them counts."""
+
+
 class CommandState(StrEnum):
-    """Where a command stands; `COMMAND_TRANSITIONS` says what may follow."""
+    """Where a command stands; `TRANSITIONS` says what may follow."""
 
     QUEUED = "queued"
-    """Waits for its turn at the meter."""
+    """Waits for its turn at the meter; no byte of it can have reached the meter."""
     SENT = "sent"
     """Recorded before the first byte leaves; what the meter did is not known yet."""
     DONE = "done"
@@ -34,27 +38,95 @@ class CommandState(StrEnum):
     RECONCILED = "reconciled"
     """Found to have been applied before: by the doubtful try, or by hand at the keypad."""
     NEEDS_HUMAN = "needs-human"
-    """Tries are used up; a person decides."""
+    """Tries or time are used up while in doubt; a person decides."""
     EXPIRED = "expired"
-    """Its time ran out before it was ever sent."""
+    """Its time ran out before it ever reached the meter."""
+    SUPERSEDED = "superseded"
+    """A newer order for the same relay took its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One way from a state to another, and what takes it."""
+
+    origin: CommandState
+    target: CommandState
+    act: str
 
 
 _C = CommandState
-COMMAND_TRANSITIONS: Final[Mapping[CommandState, frozenset[CommandState]]] = MappingProxyType(
-    {
-        _C.QUEUED: frozenset({_C.SENT, _C.EXPIRED}),
-        _C.SENT: frozenset({_C.DONE, _C.REFUSED, _C.UNKNOWN, _C.RECONCILED}),
-        _C.UNKNOWN: frozenset({_C.SENT, _C.NEEDS_HUMAN}),
-        _C.NEEDS_HUMAN: frozenset({_C.QUEUED, _C.RECONCILED, _C.REFUSED}),
-        _C.DONE: frozenset(),
-        _C.REFUSED: frozenset(),
-        _C.RECONCILED: frozenset(),
-        _C.EXPIRED: frozenset(),
-    }
+TRANSITIONS: Final = (
+    Transition(_C.QUEUED, _C.SENT, "its turn comes"),
+    Transition(_C.QUEUED, _C.EXPIRED, "time runs out"),
+    Transition(_C.QUEUED, _C.SUPERSEDED, "newer order for the relay"),
+    Transition(_C.SENT, _C.DONE, "meter accepts"),
+    Transition(_C.SENT, _C.RECONCILED, "meter has it already"),
+    Transition(_C.SENT, _C.REFUSED, "meter refuses"),
+    Transition(_C.SENT, _C.QUEUED, "nothing reached the meter"),
+    Transition(_C.SENT, _C.UNKNOWN, "no answer"),
+    Transition(_C.SENT, _C.NEEDS_HUMAN, "tries run out, or the meter has forgotten"),
+    Transition(_C.UNKNOWN, _C.SENT, "the same command again"),
+    Transition(_C.UNKNOWN, _C.NEEDS_HUMAN, "time runs out"),
+    Transition(_C.UNKNOWN, _C.SUPERSEDED, "newer order for the relay"),
+    Transition(_C.NEEDS_HUMAN, _C.UNKNOWN, "person: try again"),
+    Transition(_C.NEEDS_HUMAN, _C.RECONCILED, "person: it was applied"),
+    Transition(_C.NEEDS_HUMAN, _C.REFUSED, "person: it was not applied"),
 )
+
+
+def _list_targets() -> Mapping[CommandState, frozenset[CommandState]]:
+    return MappingProxyType(
+        {
+            state: frozenset(each.target for each in TRANSITIONS if each.origin is state)
+            for state in CommandState
+        }
+    )
+
+
+COMMAND_TRANSITIONS: Final = _list_targets()
+"""The states that each state may become; none for a finished command."""
+
+FINISHED_STATES: Final = frozenset(
+    state for state, targets in COMMAND_TRANSITIONS.items() if not targets
+)
+"""A command in one of them never changes again; a trigger of the database sees to it."""
 
 WAITING_STATES: Final = frozenset({_C.QUEUED, _C.UNKNOWN})
 """The worker looks for these."""
+
+
+class TryOutcome(StrEnum):
+    """What one try at the meter ended in."""
+
+    DONE = "done"
+    """The meter accepted it, and a read-back agrees where there is one."""
+    APPLIED_BEFORE = "applied-before"
+    """The meter has it already."""
+    REFUSED = "refused"
+    """The meter said no, for good."""
+    FORGOTTEN = "forgotten"
+    """The meter said no, and can no longer tell whether it took the command before."""
+    UNKNOWN = "unknown"
+    """Something was sent and no believable answer came back."""
+    NOT_REACHED = "not-reached"
+    """Nothing that could change the meter was sent."""
+    NOT_NOW = "not-now"
+    """The meter said that it takes no command for a while; it did nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryResult:
+    """What one try ended in, and the meter's or the line's word for it."""
+
+    outcome: TryOutcome
+    code: str
+
+
+class Verdict(StrEnum):
+    """What a person found out about a command in doubt."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not-applied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +141,10 @@ class NewCommand:
     sale_id: SaleId | None = None
     token_id: TokenId | None = None
 
+    def __post_init__(self) -> None:
+        has_token = self.token_id is not None
+        assert has_token == (self.kind is CommandKind.ENTER_TOKEN), "a token is entered, else none"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -79,21 +155,49 @@ class Command:
     meter_id: MeterId
     sale_id: SaleId | None
     token_id: TokenId | None
+    dedupe_key: str
     state: CommandState
     reason: str
     requested_by: str
+    version: int
+    """Counts the changes from 1; whoever holds an older version has no say any more."""
     attempts: int
+    """How often it was given to a worker to send."""
+    unknown_tries: int
+    """How many tries ended unknown since it was queued, or since a person asked for more."""
     doubtful: bool
-    """An earlier try ended unknown, so the meter may have applied it."""
+    """A try ended unknown, so the meter may have applied it."""
     result_code: str | None
+    """The word for the last change; None: nothing has happened yet."""
     created_at: datetime
+    due_at: datetime
+    """Not sent before."""
     expires_at: datetime
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one try ended in: the state it leads to and the meter's word for it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandChange:
+    """One step in the history of a command; never edited."""
 
-    state: CommandState
+    command_id: CommandId
+    version: int
+    at: datetime
+    origin: CommandState
+    target: CommandState
+    attempt: int
     code: str
+    actor: str
+
+
+def draw_state_diagram() -> str:
+    """Return the states and their transitions as a Mermaid diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {_name(CommandState.QUEUED)}"]
+    lines += [f"    {_name(t.origin)} --> {_name(t.target)}: {t.act}" for t in TRANSITIONS]
+    lines += [f"    {_name(state)} --> [*]" for state in CommandState if state in FINISHED_STATES]
+    return "\n".join(lines) + "\n"
+
+
+def _name(state: CommandState) -> str:
+    # Mermaid reads a hyphen in a state's name as the start of an arrow.
+    return state.value.replace("-", "_")

@@ -1,0 +1,254 @@
+"""What becomes of a command: pure steps from one state to the next, each with its bound.
+
+Laws:
+
+- A command that may have reached the meter is never queued as if new and never expires: it is
+  sent again, the same, or a person decides.
+- Every wait ends. Tries that end unknown are counted; tries that reach nothing go on until the
+  command's time runs out.
+- Only the newest order for a relay counts: an older one, sent late, would undo it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from vending.commands.errors import CommandStateError
+from vending.commands.model import (
+    COMMAND_TRANSITIONS,
+    RELAY_KINDS,
+    WAITING_STATES,
+    Command,
+    CommandKind,
+    CommandState,
+    NewCommand,
+    TryOutcome,
+    TryResult,
+    Verdict,
+)
+from vending.values.identifiers import CommandId
+
+UNKNOWN_TRIES_MAX: Final = 8
+"""5 s, doubling, makes about twenty minutes: a line that stays broken needs a person."""
+
+SENT_LEASE: Final = timedelta(seconds=180)
+"""A worker that has not told the outcome by then is taken for dead.
+
+Longer than any try: a handful of exchanges, each within the meter's time limit, one meter of a
+shared line after the other.
+"""
+
+LIFETIMES: Final[Mapping[CommandKind, timedelta]] = MappingProxyType(
+    {
+        # The customer holds the 20 digits and may type them; a meter out of reach for a week
+        # needs a visit, not another try.
+        CommandKind.ENTER_TOKEN: timedelta(days=7),
+        # Whether a household should be cut off is decided anew each day.
+        CommandKind.DISCONNECT: timedelta(days=1),
+        CommandKind.RECONNECT: timedelta(days=1),
+    }
+)
+
+CODE_STALE: Final = "worker_lost"
+CODE_LEASED: Final = "sent"
+CODE_OVERDUE: Final = "overdue"
+CODE_SUPERSEDED: Final = "newer_order"
+CODE_RETRY: Final = "person_try_again"
+VERDICT_CODES: Final[Mapping[Verdict, str]] = MappingProxyType(
+    {Verdict.APPLIED: "person_applied", Verdict.NOT_APPLIED: "person_not_applied"}
+)
+VERDICT_STATES: Final[Mapping[Verdict, CommandState]] = MappingProxyType(
+    {Verdict.APPLIED: CommandState.RECONCILED, Verdict.NOT_APPLIED: CommandState.REFUSED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A delay that doubles with each try, up to a longest."""
+
+    first: timedelta
+    longest: timedelta
+
+    def delay(self, tries: int) -> timedelta:
+        """Return how long to wait after this many tries, counted from 1."""
+        assert tries >= 1, "tries count from 1"
+        doublings = min(tries - 1, 16)
+        return min(self.first * (1 << doublings), self.longest)
+
+
+BACKOFFS: Final[Mapping[TryOutcome, Backoff]] = MappingProxyType(
+    {
+        TryOutcome.UNKNOWN: Backoff(timedelta(seconds=5), timedelta(minutes=15)),
+        TryOutcome.NOT_REACHED: Backoff(timedelta(seconds=10), timedelta(minutes=15)),
+        # A keypad that saw wrong tokens locks itself for minutes, each time longer.
+        TryOutcome.NOT_NOW: Backoff(timedelta(minutes=1), timedelta(hours=1)),
+    }
+)
+
+FIRST_TRY_STATES: Final[Mapping[TryOutcome, CommandState]] = MappingProxyType(
+    {
+        TryOutcome.DONE: CommandState.DONE,
+        TryOutcome.APPLIED_BEFORE: CommandState.RECONCILED,
+        TryOutcome.REFUSED: CommandState.REFUSED,
+        TryOutcome.FORGOTTEN: CommandState.REFUSED,
+        TryOutcome.UNKNOWN: CommandState.UNKNOWN,
+        TryOutcome.NOT_REACHED: CommandState.QUEUED,
+        TryOutcome.NOT_NOW: CommandState.QUEUED,
+    }
+)
+"""Where a try leads when no earlier one is in doubt."""
+
+DOUBTFUL_STATES: Final[Mapping[TryOutcome, CommandState]] = MappingProxyType(
+    {
+        TryOutcome.DONE: CommandState.DONE,
+        TryOutcome.APPLIED_BEFORE: CommandState.RECONCILED,
+        # A meter checks "used" before it looks for any other reason: it had not been applied.
+        TryOutcome.REFUSED: CommandState.REFUSED,
+        TryOutcome.FORGOTTEN: CommandState.NEEDS_HUMAN,
+        TryOutcome.UNKNOWN: CommandState.UNKNOWN,
+        TryOutcome.NOT_REACHED: CommandState.UNKNOWN,
+        TryOutcome.NOT_NOW: CommandState.UNKNOWN,
+    }
+)
+"""Where a try leads when the meter may have applied an earlier one."""
+
+_SENT: Final = frozenset({CommandState.SENT})
+_WITH_PERSON: Final = frozenset({CommandState.NEEDS_HUMAN})
+
+
+def start(new: NewCommand, command_id: CommandId, now: datetime) -> Command:
+    """Return the command as it is first stored."""
+    return Command(
+        id=command_id,
+        kind=new.kind,
+        meter_id=new.meter_id,
+        sale_id=new.sale_id,
+        token_id=new.token_id,
+        dedupe_key=new.dedupe_key,
+        state=CommandState.QUEUED,
+        reason=new.reason,
+        requested_by=new.requested_by,
+        version=1,
+        attempts=0,
+        unknown_tries=0,
+        doubtful=False,
+        result_code=None,
+        created_at=now,
+        due_at=now,
+        expires_at=now + LIFETIMES[new.kind],
+        changed_at=now,
+    )
+
+
+def is_same_order(stored: Command, new: NewCommand) -> bool:
+    """Return whether the stored command is what is asked for again."""
+    return (stored.kind, stored.meter_id, stored.sale_id, stored.token_id) == (
+        new.kind,
+        new.meter_id,
+        new.sale_id,
+        new.token_id,
+    )
+
+
+def send(command: Command, now: datetime) -> Command:
+    """Return the command as it stands while a worker tries it.
+
+    Raises:
+        CommandStateError: It does not wait.
+    """
+    _require(command, WAITING_STATES, CommandState.SENT)
+    sent = _move(command, CommandState.SENT, CODE_LEASED, now)
+    return replace(sent, attempts=command.attempts + 1)
+
+
+def end_try(command: Command, result: TryResult, now: datetime) -> Command:
+    """Return what becomes of a sent command after the try.
+
+    Raises:
+        CommandStateError: It is not sent.
+    """
+    states = DOUBTFUL_STATES if command.doubtful else FIRST_TRY_STATES
+    is_unknown = result.outcome is TryOutcome.UNKNOWN
+    unknown_tries = command.unknown_tries + is_unknown
+    target = states[result.outcome]
+    _require(command, _SENT, target)
+    if target is CommandState.UNKNOWN and unknown_tries >= UNKNOWN_TRIES_MAX:
+        target = CommandState.NEEDS_HUMAN
+    moved = replace(
+        _move(command, target, result.code, now),
+        unknown_tries=unknown_tries,
+        doubtful=command.doubtful or is_unknown,
+    )
+    backoff = BACKOFFS.get(result.outcome)
+    if backoff is None:
+        return moved
+    tries = unknown_tries if is_unknown else command.attempts
+    return replace(moved, due_at=now + backoff.delay(tries))
+
+
+def lose_track(command: Command, now: datetime) -> Command:
+    """Return what becomes of a sent command whose worker never told the outcome.
+
+    Raises:
+        CommandStateError: It is not sent.
+    """
+    return end_try(command, TryResult(TryOutcome.UNKNOWN, CODE_STALE), now)
+
+
+def run_out(command: Command, now: datetime) -> Command:
+    """Return what becomes of a waiting command whose time is over.
+
+    Raises:
+        CommandStateError: It does not wait.
+    """
+    assert command.expires_at <= now, "its time is over"
+    target = CommandState.NEEDS_HUMAN if command.doubtful else CommandState.EXPIRED
+    _require(command, WAITING_STATES, target)
+    return _move(command, target, CODE_OVERDUE, now)
+
+
+def supersede(command: Command, now: datetime) -> Command:
+    """Return what becomes of a waiting order for a relay once there is a newer one.
+
+    Raises:
+        CommandStateError: It does not wait.
+    """
+    assert command.kind in RELAY_KINDS, "each token counts"
+    _require(command, WAITING_STATES, CommandState.SUPERSEDED)
+    return _move(command, CommandState.SUPERSEDED, CODE_SUPERSEDED, now)
+
+
+def try_again(command: Command, now: datetime) -> Command:
+    """Return the command due again, with fresh tries and time, as a person asked.
+
+    Raises:
+        CommandStateError: It does not wait for a person.
+    """
+    _require(command, _WITH_PERSON, CommandState.UNKNOWN)
+    moved = _move(command, CommandState.UNKNOWN, CODE_RETRY, now)
+    return replace(moved, unknown_tries=0, due_at=now, expires_at=now + LIFETIMES[command.kind])
+
+
+def settle(command: Command, verdict: Verdict, now: datetime) -> Command:
+    """Return the command finished by what a person found out.
+
+    Raises:
+        CommandStateError: It does not wait for a person.
+    """
+    target = VERDICT_STATES[verdict]
+    _require(command, _WITH_PERSON, target)
+    return _move(command, target, VERDICT_CODES[verdict], now)
+
+
+def _require(command: Command, origins: Collection[CommandState], target: CommandState) -> None:
+    if command.state not in origins:
+        raise CommandStateError(command.id, state=command.state.value, target=target.value)
+
+
+def _move(command: Command, target: CommandState, code: str, now: datetime) -> Command:
+    assert target in COMMAND_TRANSITIONS[command.state], "the table of the states has this step"
+    return replace(
+        command, state=target, result_code=code, version=command.version + 1, changed_at=now
+    )

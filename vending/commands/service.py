@@ -1,0 +1,202 @@
+"""Queues commands, hands them to a worker one a meter at a time, and keeps what became of each.
+
+Every function works inside the caller's transaction. `lease_due` must be committed before the
+first byte leaves for a meter: a worker that dies afterwards leaves the command `sent`, and
+`mark_stale` turns it into a doubt that is resolved by sending the same command again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.commands import repository, rules
+from vending.commands.errors import CommandKeyReusedError, CommandNotFoundError
+from vending.commands.model import (
+    Command,
+    CommandChange,
+    CommandState,
+    NewCommand,
+    TryResult,
+    Verdict,
+)
+from vending.values.clock import Clock
+from vending.values.identifiers import CommandId, MeterId, SaleId, new_uuid7
+
+BATCH_COUNT_MAX: Final = 1_000
+"""Commands in one call."""
+LIST_COUNT_MAX: Final = 200
+HOUSEKEEPING_COUNT_MAX: Final = 500
+"""Commands that one lease ends or one round of the stale job doubts; the next goes on."""
+
+WORKER: Final = "worker"
+"""Who took a step that no person took."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryReport:
+    """What a worker tells of a command it was handed: the command as it got it, and the result."""
+
+    command: Command
+    result: TryResult
+
+
+def queue_commands(
+    connection: Connection, new: Sequence[NewCommand], clock: Clock
+) -> list[Command]:
+    """Store each command once and return them as they are stored, in the order given.
+
+    Asked for again under the same key, a command is returned as it stands now.
+
+    Raises:
+        CommandKeyReusedError: A key belongs to a command of another kind, meter, sale or token.
+    """
+    assert len(new) <= BATCH_COUNT_MAX, "a batch is bounded"
+    if not new:
+        return []
+    now = clock.now()
+    first = {each.dedupe_key: each for each in reversed(new)}
+    repository.insert_new(
+        connection,
+        [rules.start(first[key], CommandId(new_uuid7(clock)), now) for key in sorted(first)],
+    )
+    stored = repository.find_by_keys(connection, first.keys())
+    for each in new:
+        if not rules.is_same_order(stored[each.dedupe_key], each):
+            raise CommandKeyReusedError(stored[each.dedupe_key].id)
+    return [stored[each.dedupe_key] for each in new]
+
+
+def lease_due(connection: Connection, now: datetime, limit: int) -> list[Command]:
+    """Mark up to `limit` due commands sent, at most one a meter, and return them so.
+
+    Ends first what must not be sent any more: commands whose time is over, and orders for a relay
+    that a newer one has replaced.
+    """
+    assert 1 <= limit <= BATCH_COUNT_MAX, "a lease is bounded"
+    repository.serialise_leases(connection)
+    overdue = repository.lock_overdue(connection, now=now, limit=HOUSEKEEPING_COUNT_MAX)
+    _store(connection, overdue, lambda each: rules.run_out(each, now))
+    older = repository.lock_superseded(connection, now=now, limit=HOUSEKEEPING_COUNT_MAX)
+    _store(connection, older, lambda each: rules.supersede(each, now))
+    due = repository.lock_due(connection, now=now, limit=limit)
+    return _store(connection, due, lambda each: rules.send(each, now))
+
+
+def record_results(
+    connection: Connection, reports: Sequence[TryReport], now: datetime
+) -> list[Command]:
+    """Store what the tries ended in; return the commands that took their result.
+
+    A worker that was taken for dead has no say any more: its command is not returned and stays
+    as it is, for it will be sent again or was already.
+    """
+    assert len(reports) <= BATCH_COUNT_MAX, "a batch is bounded"
+    results = {(each.command.id, each.command.version): each.result for each in reports}
+    locked = repository.lock_commands(connection, [each.command.id for each in reports])
+    current = [each for each in locked.values() if (each.id, each.version) in results]
+    return _store(
+        connection,
+        current,
+        lambda each: rules.end_try(each, results[each.id, each.version], now),
+    )
+
+
+def mark_stale(connection: Connection, now: datetime) -> list[Command]:
+    """Put in doubt what a worker took and never told the outcome of; return it."""
+    stale = repository.lock_stale(
+        connection, before=now - rules.SENT_LEASE, limit=HOUSEKEEPING_COUNT_MAX
+    )
+    return _store(connection, stale, lambda each: rules.lose_track(each, now))
+
+
+def try_again(
+    connection: Connection, command_id: CommandId, *, actor: str, now: datetime
+) -> Command:
+    """Give a command that waits for a person fresh tries and fresh time.
+
+    Raises:
+        CommandNotFoundError: There is none of this id.
+        CommandStateError: It does not wait for a person.
+    """
+    command = _lock_command(connection, command_id)
+    return _store(connection, [command], lambda each: rules.try_again(each, now), actor)[0]
+
+
+def settle(
+    connection: Connection,
+    command_id: CommandId,
+    verdict: Verdict,
+    *,
+    actor: str,
+    now: datetime,
+) -> Command:
+    """Finish a command that waits for a person by what the person found out.
+
+    Raises:
+        CommandNotFoundError: There is none of this id.
+        CommandStateError: It does not wait for a person.
+    """
+    command = _lock_command(connection, command_id)
+    return _store(connection, [command], lambda each: rules.settle(each, verdict, now), actor)[0]
+
+
+def load_command(connection: Connection, command_id: CommandId) -> Command:
+    """Return the command of this id.
+
+    Raises:
+        CommandNotFoundError: There is none.
+    """
+    command = repository.find_command(connection, command_id)
+    if command is None:
+        raise CommandNotFoundError(command_id)
+    return command
+
+
+def list_for_meter(
+    connection: Connection, meter_id: MeterId, limit: int = LIST_COUNT_MAX
+) -> list[Command]:
+    """Return the newest commands to a meter, the newest first."""
+    return repository.list_commands(connection, limit=limit, meter_id=meter_id)
+
+
+def list_for_sale(
+    connection: Connection, sale_id: SaleId, limit: int = LIST_COUNT_MAX
+) -> list[Command]:
+    """Return the commands that deliver a sale, the newest first."""
+    return repository.list_commands(connection, limit=limit, sale_id=sale_id)
+
+
+def list_for_person(connection: Connection, limit: int = LIST_COUNT_MAX) -> list[Command]:
+    """Return commands that wait for a person's decision, the newest first."""
+    return repository.list_commands(connection, limit=limit, state=CommandState.NEEDS_HUMAN)
+
+
+def list_changes(connection: Connection, command_id: CommandId) -> list[CommandChange]:
+    """Return the history of a command, the first step first."""
+    return repository.list_changes(connection, command_id)
+
+
+def count_unfinished(connection: Connection) -> dict[CommandState, int]:
+    """Return how many commands stand in each state that is not final."""
+    return repository.count_by_state(connection)
+
+
+def _lock_command(connection: Connection, command_id: CommandId) -> Command:
+    command = repository.lock_commands(connection, [command_id]).get(command_id)
+    if command is None:
+        raise CommandNotFoundError(command_id)
+    return command
+
+
+def _store(
+    connection: Connection,
+    before: Sequence[Command],
+    step: Callable[[Command], Command],
+    actor: str = WORKER,
+) -> list[Command]:
+    changed = [(each, step(each)) for each in before]
+    repository.store_changes(connection, changed, actor=actor)
+    return [after for _, after in changed]
