@@ -21,6 +21,7 @@ PROBLEM_TYPE_PREFIX: Final = "urn:prepaid-vending:problem:"
 class ErrorKind(StrEnum):
     """What kind of refusal it is; `HTTP_STATUS` maps each kind to one status."""
 
+    MALFORMED = "malformed"
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -35,7 +36,8 @@ class ErrorKind(StrEnum):
 
 HTTP_STATUS: Final[Mapping[ErrorKind, int]] = MappingProxyType(
     {
-        ErrorKind.INVALID: 400,
+        ErrorKind.MALFORMED: 400,
+        ErrorKind.INVALID: 422,
         ErrorKind.UNAUTHENTICATED: 401,
         ErrorKind.FORBIDDEN: 403,
         ErrorKind.NOT_FOUND: 404,

@@ -79,12 +79,8 @@ class TooManyTokensError(VendingError):
     remedy = "Wait some minutes and send the same request again with the same key."
     retryable = True
 
-    def __init__(self, ahead_min: int, limit_min: int) -> None:
-        super().__init__(
-            f"the next token would be dated {ahead_min} minutes ahead, at most {limit_min}",
-            ahead_min=ahead_min,
-            limit_min=limit_min,
-        )
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
 
 
 class BaseDateExhaustedError(VendingError):

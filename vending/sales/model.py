@@ -1,5 +1,6 @@
 """What a sale is, the states it passes through, and what the vend use case takes and gives."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,9 @@ from types import MappingProxyType
 from typing import Final
 
 from vending.errors import VendingError
-from vending.sts import BaseDate, MeterPAN
+from vending.keystore.model import KeyReference
+from vending.keystore.port import CreditTokenRequest
+from vending.sts import TI, BaseDate, EncryptionAlgorithm, MeterPAN, Resource, TokenIdentifier
 from vending.tariffs.model import Quote
 from vending.values.identifiers import (
     CustomerId,
@@ -84,7 +87,7 @@ class VendRequest:
     terminal: str | None = None
     operator: str | None = None
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> bytes:
         """Return what identifies the body: the same key with another one is refused."""
         parts = (
             self.meter,
@@ -94,12 +97,16 @@ class VendRequest:
             self.terminal or "",
             self.operator or "",
         )
-        return "\x1f".join(parts)
+        return hashlib.sha256("\x1f".join(parts).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """One sale as it is stored: the sum on the receipt and the token identifier it owns."""
+    """One sale as it is stored: the sum on the receipt, and all that its token is made from.
+
+    Everything that enters the token is fixed before a security module is asked, so that asking
+    again gives the same digits.
+    """
 
     id: SaleId
     partner_id: PartnerId
@@ -114,9 +121,26 @@ class Sale:
     base_date: BaseDate
     tid: int
     rnd: int
+    register: KeyReference
+    ti: TI
+    ea: EncryptionAlgorithm
+    resource: Resource
     terminal: str | None
     operator: str | None
     created_at: datetime
+
+    def credit_token_request(self) -> CreditTokenRequest:
+        """Return what the security module is asked, the same every time."""
+        return CreditTokenRequest(
+            pan=self.meter_pan,
+            ti=self.ti,
+            ea=self.ea,
+            base_date=self.base_date,
+            resource=self.resource,
+            units=self.quote.units,
+            tid=TokenIdentifier(self.tid),
+            rnd=self.rnd,
+        )
 
 
 @dataclass(frozen=True, slots=True)

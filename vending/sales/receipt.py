@@ -7,7 +7,7 @@ later. Its `lines` sum to the tender: that is the law of `Quote`, printed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -24,6 +24,7 @@ _LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
     {
         "en": MappingProxyType(
             {
+                "copy": "COPY - not a new token",
                 "title": "Prepaid electricity receipt",
                 "receipt": "Receipt",
                 "date": "Date",
@@ -40,6 +41,7 @@ _LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
         ),
         "zh-CN": MappingProxyType(
             {
+                "copy": "补打凭证 - 非新充值码",
                 "title": "预付费购电凭证",
                 "receipt": "凭证号",
                 "date": "日期",
@@ -155,6 +157,13 @@ def receipt_lines(
         "language": language,
         "lines": [*heading, *(f"{name}: {text}" for name, text in rows if text)],
     }
+
+
+def watermark(receipt: Mapping[str, Any]) -> dict[str, object]:
+    """Return a stored receipt marked as a copy, in its own language."""
+    language: Language = receipt["language"]
+    mark = f"*** {_LABELS[language]['copy']} ***"
+    return {**receipt, "lines": [mark, *receipt["lines"], mark]}
 
 
 def _unless_zero(amount: Money) -> str:

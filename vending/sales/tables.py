@@ -1,5 +1,7 @@
 """Rows of quotes, sales and the clock mark."""
 
+from typing import Any
+
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -14,6 +16,21 @@ from sqlalchemy import (
 from vending.persistence.base import metadata
 from vending.persistence.column_types import BigInt, SmallInt, UTCDateTime, UUIDColumn
 
+
+def _quote_columns() -> list[Column[Any]]:
+    """Return the columns of a `Quote`; quotes and sales share them."""
+    amounts = ("tender", "brought_forward", "net", "vat", "carried_forward", "rounding_expense")
+    return [
+        Column("tariff_id", UUIDColumn, ForeignKey("tariffs.id"), nullable=False),
+        Column("tariff_code", Text, nullable=False),
+        Column("tariff_version", BigInt, nullable=False),
+        Column("currency", Text, nullable=False),
+        *(Column(f"{amount}_minor", BigInt, nullable=False) for amount in amounts),
+        Column("units", BigInt, nullable=False),
+        Column("units_on_token", BigInt, nullable=False),
+    ]
+
+
 sale_quotes = Table(
     "sale_quotes",
     metadata,
@@ -21,16 +38,7 @@ sale_quotes = Table(
     Column("partner_id", UUIDColumn, ForeignKey("partners.id"), nullable=False),
     Column("meter_id", UUIDColumn, ForeignKey("meters.id"), nullable=False),
     Column("meter_pan", Text, nullable=False),
-    Column("tariff_id", UUIDColumn, ForeignKey("tariffs.id"), nullable=False),
-    Column("currency", Text, nullable=False),
-    Column("tender_minor", BigInt, nullable=False),
-    Column("brought_forward_minor", BigInt, nullable=False),
-    Column("net_minor", BigInt, nullable=False),
-    Column("vat_minor", BigInt, nullable=False),
-    Column("carried_forward_minor", BigInt, nullable=False),
-    Column("rounding_expense_minor", BigInt, nullable=False),
-    Column("units", BigInt, nullable=False),
-    Column("units_on_token", BigInt, nullable=False),
+    *_quote_columns(),
     Column("created_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
     sqlite_strict=True,
@@ -49,19 +57,16 @@ sales = Table(
     Column("meter_pan", Text, nullable=False),
     Column("customer_id", UUIDColumn, ForeignKey("customers.id")),
     Column("quote_id", UUIDColumn, ForeignKey("sale_quotes.id"), unique=True),
-    Column("tariff_id", UUIDColumn, ForeignKey("tariffs.id"), nullable=False),
-    Column("currency", Text, nullable=False),
-    Column("tender_minor", BigInt, nullable=False),
-    Column("brought_forward_minor", BigInt, nullable=False),
-    Column("net_minor", BigInt, nullable=False),
-    Column("vat_minor", BigInt, nullable=False),
-    Column("carried_forward_minor", BigInt, nullable=False),
-    Column("rounding_expense_minor", BigInt, nullable=False),
-    Column("units", BigInt, nullable=False),
-    Column("units_on_token", BigInt, nullable=False),
+    *_quote_columns(),
     Column("base_date", SmallInt, nullable=False),
     Column("tid", BigInt, nullable=False),
     Column("rnd", SmallInt, nullable=False),
+    Column("sgc", Text, nullable=False),
+    Column("krn", SmallInt, nullable=False),
+    Column("kt", SmallInt, nullable=False),
+    Column("ti", Text, nullable=False),
+    Column("ea", SmallInt, nullable=False),
+    Column("resource", SmallInt, nullable=False),
     Column("terminal", Text),
     Column("operator", Text),
     Column("reason_code", Text),

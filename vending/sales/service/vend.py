@@ -1,0 +1,194 @@
+"""Vend: from requests to answers, each request with its own outcome, exactly once.
+
+With the key in this process everything happens in one transaction: the claim of the idempotency
+key, the token identifier under the lock of its meter, the token, the postings, the stored answer
+and the message for the worker. `vending.sales.service.two_step` does the same around a security
+module that takes its time.
+
+A refusal that will not change is an answer too: it is stored under the key and repeated. One
+that may pass leaves nothing behind, and the key free.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.errors import VendingError
+from vending.keystore.port import VendOutcome as MintOutcome
+from vending.meters.rules import parse_meter_number
+from vending.meters.service import store_last_tids
+from vending.observability.logs import get_logger
+from vending.persistence.errors import CommitUnknownError, DatabaseBusyError
+from vending.sales import repository
+from vending.sales.model import Declined, Sale, SaleState, VendOutcome, VendRequest
+from vending.sales.rules import Draft, draft_sale
+from vending.sales.service.books import answer_refusals, new_issued, post_issued
+from vending.sales.service.claims import Claimed, claim_keys
+from vending.sales.service.decisions import PassingRefusals, decide_all, is_passing
+from vending.sales.service.desk import BATCH_MAX, SalesDesk
+from vending.sales.service.two_step import answer_open, finish_sales
+from vending.sts import MeterPAN
+from vending.values.identifiers import SaleId, new_uuid7
+
+ATTEMPTS_MAX: Final = 3
+"""Tries of a transaction that met a lock, or whose COMMIT gave no answer."""
+
+_logger = get_logger(__name__)
+_Refusals = dict[int, VendingError]
+_Wave = dict[int, tuple[VendRequest, MeterPAN]]
+
+
+def vend(requests: Sequence[VendRequest], desk: SalesDesk) -> list[VendOutcome]:
+    """Return one outcome per request, in their order.
+
+    Raises:
+        ClockJumpedError: The clock cannot be trusted.
+        CommitUnknownError: The database gave no clear answer; the same keys tell, later.
+        DatabaseBusyError: A lock was not free in time; nothing was written.
+        DatabaseUnavailableError: The database cannot be reached.
+    """
+    assert 1 <= len(requests) <= BATCH_MAX, "a batch is bounded"
+    outcomes: dict[int, VendOutcome] = {}
+    waves: list[_Wave] = []
+    for index, request in enumerate(requests):
+        try:
+            _add_to_wave(waves, index, request, parse_meter_number(request.meter))
+        except VendingError as refusal:
+            outcomes[index] = Declined(refusal)
+    for wave in waves:
+        outcomes |= _sell_wave(wave, desk)
+    return [outcomes[index] for index in range(len(requests))]
+
+
+def _add_to_wave(waves: list[_Wave], index: int, request: VendRequest, pan: MeterPAN) -> None:
+    """Put the request into the first wave without its meter, so that credit is counted once."""
+    for wave in waves:
+        if all(pan != other for _, other in wave.values()):
+            wave[index] = (request, pan)
+            return
+    waves.append({index: (request, pan)})
+
+
+def _sell_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
+    """Sell to different meters, again without those whose refusal leaves nothing behind."""
+    outcomes: dict[int, VendOutcome] = {}
+    waiting = wave
+    while waiting:
+        try:
+            return outcomes | _try_wave(waiting, desk)
+        except PassingRefusals as passing:
+            outcomes |= {index: Declined(refusal) for index, refusal in passing.errors.items()}
+            waiting = {index: one for index, one in waiting.items() if index not in passing.errors}
+    return outcomes
+
+
+def _try_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
+    """Run the wave; a COMMIT without an answer is resolved by running it again, by its keys."""
+    for _ in range(ATTEMPTS_MAX - 1):
+        try:
+            return _run_wave(wave, desk)
+        except (CommitUnknownError, DatabaseBusyError) as doubt:
+            _logger.warning("vend_repeated", code=doubt.code)
+    return _run_wave(wave, desk)
+
+
+def _run_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
+    with desk.database.unit_of_work() as uow:
+        desk.clock_guard.require_trusted(uow.connection)
+        now = desk.clock.now()
+        requests = {index: request for index, (request, _) in wave.items()}
+        pans = {index: pan for index, (_, pan) in wave.items()}
+        claimed = claim_keys(uow.connection, requests, desk.answer_sealer, now=now)
+        decided = decide_all(uow.connection, claimed.fresh, pans, desk, now=now)
+        drafts = {i: one for i, one in decided.items() if not isinstance(one, VendingError)}
+        refused = {i: one for i, one in decided.items() if isinstance(one, VendingError)}
+        outcomes = claimed.outcomes
+        opened: dict[int, Sale] = {}
+        if desk.security_module.is_local:
+            outcomes |= _issue(uow.connection, drafts, refused, desk, now=now)
+        else:
+            opened = _open_sales(uow.connection, drafts, refused, desk, now=now)
+        outcomes |= _store_refusals(uow.connection, claimed, refused, desk, now=now)
+        uow.commit()
+    outcomes |= dict(zip(opened, finish_sales(list(opened.values()), desk), strict=True))
+    return outcomes | {i: answer_open(request, desk) for i, request in claimed.open.items()}
+
+
+def _issue(
+    connection: Connection,
+    drafts: Mapping[int, Draft],
+    refused: _Refusals,
+    desk: SalesDesk,
+    *,
+    now: datetime,
+) -> dict[int, VendOutcome]:
+    """Make the tokens and write the books; what the keys refuse is added to `refused`."""
+    sales = _draft_sales(drafts, SaleState.RELEASED, desk, now)
+    minted = dict(zip(sales, _mint(sales, desk), strict=True))
+    refused |= {i: made for i, made in minted.items() if isinstance(made, VendingError)}
+    _require_none_passing(refused)
+    issued = {
+        index: new_issued(sales[index], made, desk)
+        for index, made in minted.items()
+        if not isinstance(made, VendingError)
+    }
+    _store_sales(connection, [one.sale for one in issued.values()])
+    tariffs = {draft.tariff.id: draft.tariff for draft in drafts.values()}
+    answers = post_issued(connection, list(issued.values()), tariffs, desk, now=now)
+    return {index: answers[one.sale.id] for index, one in issued.items()}
+
+
+def _open_sales(
+    connection: Connection,
+    drafts: Mapping[int, Draft],
+    refused: _Refusals,
+    desk: SalesDesk,
+    *,
+    now: datetime,
+) -> dict[int, Sale]:
+    """Store the sales as open, each with its token identifier fixed."""
+    _require_none_passing(refused)
+    sales = _draft_sales(drafts, SaleState.MINTING, desk, now)
+    _store_sales(connection, list(sales.values()))
+    return sales
+
+
+def _draft_sales(
+    drafts: Mapping[int, Draft], state: SaleState, desk: SalesDesk, now: datetime
+) -> dict[int, Sale]:
+    return {
+        index: draft_sale(draft, SaleId(new_uuid7(desk.clock)), state, rnd=desk.draw_rnd(), now=now)
+        for index, draft in drafts.items()
+    }
+
+
+def _mint(sales: Mapping[int, Sale], desk: SalesDesk) -> list[MintOutcome]:
+    return desk.security_module.vend_many(
+        [(sale.register, sale.credit_token_request()) for sale in sales.values()]
+    )
+
+
+def _store_sales(connection: Connection, sales: Sequence[Sale]) -> None:
+    repository.insert_sales(connection, sales)
+    if sales:
+        store_last_tids(connection, {(one.meter_pan, one.base_date): one.tid for one in sales})
+
+
+def _store_refusals(
+    connection: Connection,
+    claimed: Claimed,
+    refused: _Refusals,
+    desk: SalesDesk,
+    *,
+    now: datetime,
+) -> dict[int, VendOutcome]:
+    pairs = [(claimed.fresh[index], refusal) for index, refusal in refused.items()]
+    return dict(zip(refused, answer_refusals(connection, pairs, desk, now=now), strict=True))
+
+
+def _require_none_passing(refused: _Refusals) -> None:
+    passing = {index: refusal for index, refusal in refused.items() if is_passing(refusal)}
+    if passing:
+        raise PassingRefusals(passing)
