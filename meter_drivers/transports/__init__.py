@@ -1,0 +1,1 @@
+"""Byte streams to meters: serial lines, TCP connections, memory."""
