@@ -64,7 +64,7 @@ TRANSITIONS: Final = (
     Transition(_C.SENT, _C.REFUSED, "meter refuses"),
     Transition(_C.SENT, _C.QUEUED, "nothing reached the meter"),
     Transition(_C.SENT, _C.UNKNOWN, "no answer"),
-    Transition(_C.SENT, _C.NEEDS_HUMAN, "tries run out, or the meter has forgotten"),
+    Transition(_C.SENT, _C.NEEDS_HUMAN, "tries run out, or the answer does not tell"),
     Transition(_C.UNKNOWN, _C.SENT, "the same command again"),
     Transition(_C.UNKNOWN, _C.NEEDS_HUMAN, "time runs out"),
     Transition(_C.UNKNOWN, _C.SUPERSEDED, "newer order for the relay"),
@@ -104,8 +104,8 @@ class TryOutcome(StrEnum):
     """The meter has it already."""
     REFUSED = "refused"
     """The meter said no, for good."""
-    FORGOTTEN = "forgotten"
-    """The meter said no, and can no longer tell whether it took the command before."""
+    REFUSED_UNSEEN = "refused-unseen"
+    """The meter said no without looking at, or no longer knowing, what it took before."""
     UNKNOWN = "unknown"
     """Something was sent and no believable answer came back."""
     NOT_REACHED = "not-reached"

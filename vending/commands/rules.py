@@ -92,7 +92,7 @@ FIRST_TRY_STATES: Final[Mapping[TryOutcome, CommandState]] = MappingProxyType(
         TryOutcome.DONE: CommandState.DONE,
         TryOutcome.APPLIED_BEFORE: CommandState.RECONCILED,
         TryOutcome.REFUSED: CommandState.REFUSED,
-        TryOutcome.FORGOTTEN: CommandState.REFUSED,
+        TryOutcome.REFUSED_UNSEEN: CommandState.REFUSED,
         TryOutcome.UNKNOWN: CommandState.UNKNOWN,
         TryOutcome.NOT_REACHED: CommandState.QUEUED,
         TryOutcome.NOT_NOW: CommandState.QUEUED,
@@ -104,9 +104,8 @@ DOUBTFUL_STATES: Final[Mapping[TryOutcome, CommandState]] = MappingProxyType(
     {
         TryOutcome.DONE: CommandState.DONE,
         TryOutcome.APPLIED_BEFORE: CommandState.RECONCILED,
-        # A meter checks "used" before it looks for any other reason: it had not been applied.
         TryOutcome.REFUSED: CommandState.REFUSED,
-        TryOutcome.FORGOTTEN: CommandState.NEEDS_HUMAN,
+        TryOutcome.REFUSED_UNSEEN: CommandState.NEEDS_HUMAN,
         TryOutcome.UNKNOWN: CommandState.UNKNOWN,
         TryOutcome.NOT_REACHED: CommandState.UNKNOWN,
         TryOutcome.NOT_NOW: CommandState.UNKNOWN,

@@ -25,7 +25,7 @@ def test_every_state_is_reached_and_each_way_is_listed_once() -> None:
 def test_diagram_shows_every_transition() -> None:
     lines = draw_state_diagram().splitlines()
     assert lines[:2] == ["stateDiagram-v2", "    [*] --> queued"]
-    assert "    sent --> needs_human: tries run out, or the meter has forgotten" in lines
+    assert "    sent --> needs_human: tries run out, or the answer does not tell" in lines
     assert "    superseded --> [*]" in lines
     assert sum(": " in line for line in lines) == len(TRANSITIONS)
 

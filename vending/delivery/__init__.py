@@ -1,0 +1,1 @@
+"""Carries commands to meters: leases, speaks to the meter outside any transaction, records."""

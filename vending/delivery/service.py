@@ -1,0 +1,234 @@
+"""Carries due commands to their meters, and queues the delivery of a sale that was issued.
+
+    transaction 1    lease: the command is `sent` before the first byte leaves
+    none             the gateway speaks to the meters, several at once, one command a meter
+    transaction 2    what each try ended in
+
+A crash in between leaves `sent`. The stale job turns that into `unknown`, and the same token goes
+out again: the meter takes it once, whatever was lost. No new token is ever made here, and the
+digits exist only between the seal and the line.
+"""
+
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.commands import service as commands
+from vending.commands.model import (
+    Command,
+    CommandKind,
+    CommandState,
+    NewCommand,
+    TryOutcome,
+    TryResult,
+)
+from vending.delivery.errors import SaleMessageError
+from vending.delivery.port import MeterAddress, MeterGateway, RelayPosition
+from vending.keystore.errors import SealBrokenError
+from vending.observability.logs import get_logger
+from vending.observability.metrics import Metrics
+from vending.persistence.engine import Database
+from vending.persistence.outbox import LeasedMessage
+from vending.values.clock import Clock
+from vending.values.identifiers import MeterId, SaleId, TokenId
+
+THREAD_COUNT_MAX: Final = 8
+"""Meters spoken to at once by one worker. As many are leased, so that none waits while `sent`."""
+
+CODE_NO_LINK: Final = "no_link"
+CODE_TOKEN_SEALED: Final = "token_seal_broken"  # noqa: S105 # a word for a fault, not a secret
+REQUESTED_BY_SALE: Final = "sale"
+
+FindAddresses = Callable[[Connection, Collection[MeterId]], Mapping[MeterId, MeterAddress]]
+"""Returns how each of these meters is reached; one without a link is left out."""
+OpenDigits = Callable[[Connection, TokenId], str]
+"""Returns the 20 digits of a token; raises `SealBrokenError` when its row was altered."""
+
+_RELAY_POSITIONS: Final[Mapping[CommandKind, RelayPosition]] = {
+    CommandKind.DISCONNECT: RelayPosition.OPEN,
+    CommandKind.RECONNECT: RelayPosition.CLOSED,
+}
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What delivery works with."""
+
+    database: Database
+    clock: Clock
+    gateway: MeterGateway
+    find_addresses: FindAddresses
+    open_digits: OpenDigits
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A leased command with all it takes to carry it out; no repr shows the digits."""
+
+    command: Command
+    address: MeterAddress
+    digits: str | None = field(repr=False)
+
+
+def deliver_due(delivery: Delivery, limit: int = THREAD_COUNT_MAX) -> int:
+    """Try up to `limit` due commands, each of another meter; return how many were leased.
+
+    A try that raises is a defect of ours: the others are recorded, its own command stays `sent`.
+
+    Raises:
+        BaseException: The first defect a try ended in.
+    """
+    assert 1 <= limit <= THREAD_COUNT_MAX, "a leased command does not wait for a thread"
+    orders, hopeless = _lease(delivery, limit)
+    _record(delivery, hopeless)
+    defects: list[BaseException] = []
+    if orders:
+        with ThreadPoolExecutor(max_workers=len(orders), thread_name_prefix="delivery") as pool:
+            pending = {pool.submit(_try, delivery.gateway, each): each for each in orders}
+            while pending:
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                defects += _settle(delivery, {each: pending.pop(each) for each in done})
+    if defects:
+        raise defects[0]
+    return len(orders) + len(hopeless)
+
+
+def doubt_stale(delivery: Delivery) -> int:
+    """Put in doubt what a dead worker took; return how many commands that were."""
+    with delivery.database.unit_of_work() as uow:
+        stale = commands.mark_stale(uow.connection, delivery.clock.now())
+        uow.commit()
+    _tell(delivery, stale)
+    return len(stale)
+
+
+def handle_sale_issued(delivery: Delivery, message: LeasedMessage) -> None:
+    """Queue the entry of a sale's token when its meter has a link; once, however often told.
+
+    Raises:
+        SaleMessageError: The message does not name a sale, a token and a meter.
+    """
+    sale_id, token_id, meter_id = _parse(message)
+    new = NewCommand(
+        kind=CommandKind.ENTER_TOKEN,
+        meter_id=meter_id,
+        sale_id=sale_id,
+        token_id=token_id,
+        dedupe_key=f"sale:{sale_id}",
+        reason="sale",
+        requested_by=REQUESTED_BY_SALE,
+    )
+    with delivery.database.unit_of_work() as uow:
+        if meter_id in delivery.find_addresses(uow.connection, [meter_id]):
+            commands.queue_commands(uow.connection, [new], delivery.clock)
+            uow.commit()
+
+
+def _parse(message: LeasedMessage) -> tuple[SaleId, TokenId, MeterId]:
+    match message.payload:
+        case {"sale_id": str(sale_id), "token_id": str(token_id), "meter_id": str(meter_id)}:
+            try:
+                return (
+                    SaleId(uuid.UUID(sale_id)),
+                    TokenId(uuid.UUID(token_id)),
+                    MeterId(uuid.UUID(meter_id)),
+                )
+            except ValueError as error:
+                raise SaleMessageError(message.id) from error
+        case _:
+            raise SaleMessageError(message.id)
+
+
+def _lease(delivery: Delivery, limit: int) -> tuple[list[Order], list[tuple[Command, TryResult]]]:
+    """Return what can be tried, and what cannot with the reason; both are `sent` by now."""
+    orders: list[Order] = []
+    hopeless: list[tuple[Command, TryResult]] = []
+    with delivery.database.unit_of_work() as uow:
+        leased = commands.lease_due(uow.connection, delivery.clock.now(), limit)
+        meter_ids = [command.meter_id for command in leased]
+        addresses = delivery.find_addresses(uow.connection, meter_ids) if leased else {}
+        for command in leased:
+            order = _prepare(delivery, uow.connection, command, addresses)
+            if isinstance(order, Order):
+                orders.append(order)
+            else:
+                hopeless.append((command, order))
+        uow.commit()
+    return orders, hopeless
+
+
+def _prepare(
+    delivery: Delivery,
+    connection: Connection,
+    command: Command,
+    addresses: Mapping[MeterId, MeterAddress],
+) -> Order | TryResult:
+    address = addresses.get(command.meter_id)
+    if address is None:
+        return TryResult(TryOutcome.NOT_REACHED, CODE_NO_LINK)
+    if command.token_id is None:
+        return Order(command, address, None)
+    try:
+        digits = delivery.open_digits(connection, command.token_id)
+    except SealBrokenError:
+        return TryResult(TryOutcome.NOT_REACHED, CODE_TOKEN_SEALED)
+    return Order(command, address, digits)
+
+
+def _try(gateway: MeterGateway, order: Order) -> TryResult:
+    if order.digits is not None:
+        return gateway.deliver_token(order.address, order.digits)
+    wanted = _RELAY_POSITIONS[order.command.kind]
+    if order.command.doubtful:
+        # The order may be in force already; if not, a direct command may be repeated safely.
+        seen = gateway.read_relay(order.address)
+        if isinstance(seen, TryResult):
+            return seen
+        if seen is wanted:
+            return TryResult(TryOutcome.APPLIED_BEFORE, seen.value)
+    return gateway.switch_relay(order.address, wanted)
+
+
+def _settle(delivery: Delivery, done: Mapping[Future[TryResult], Order]) -> list[BaseException]:
+    """Record the tries that ended in a result; return the defects of the others."""
+    defects = [error for future in done if (error := future.exception()) is not None]
+    results = [
+        (order.command, future.result())
+        for future, order in done.items()
+        if future.exception() is None
+    ]
+    _record(delivery, results)
+    return defects
+
+
+def _record(delivery: Delivery, results: list[tuple[Command, TryResult]]) -> None:
+    if not results:
+        return
+    reports = [commands.TryReport(command, result) for command, result in results]
+    with delivery.database.unit_of_work() as uow:
+        changed = commands.record_results(uow.connection, reports, delivery.clock.now())
+        uow.commit()
+    if len(changed) < len(results):
+        _log.warning("results_too_late", count=len(results) - len(changed))
+    _tell(delivery, changed)
+
+
+def _tell(delivery: Delivery, changed: list[Command]) -> None:
+    for command in changed:
+        delivery.metrics.commands.labels(command.kind.value, command.state.value).inc()
+        log = _log.warning if command.state is CommandState.NEEDS_HUMAN else _log.info
+        log(
+            "command_tried",
+            command_id=str(command.id),
+            meter_id=str(command.meter_id),
+            kind=command.kind.value,
+            state=command.state.value,
+            result=command.result_code,
+            attempts=command.attempts,
+        )
