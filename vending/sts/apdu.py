@@ -10,15 +10,27 @@ from typing import Final
 from vending.sts.bits import Bits16, Bits66
 from vending.sts.coding import encode_value
 from vending.sts.crc import compute_crc, compute_crc_c
+from vending.sts.errors import FieldRangeError
 from vending.sts.results import AuthenticationResult, Rejection, TokenResult
-from vending.sts.tokens import DATA_WIDTH, TOKEN_LAYOUTS, Layout, Token, TokenClass, layout_of
+from vending.sts.tid import TokenIdentifier
+from vending.sts.tokens import (
+    DATA_WIDTH,
+    RND_WIDTH,
+    TID_WIDTH,
+    TOKEN_LAYOUTS,
+    VALUE_WIDTH,
+    Layout,
+    Token,
+    TokenClass,
+    layout_of,
+)
 
 _CRC_WIDTH: Final = 16
 _CRC_MASK: Final = (1 << _CRC_WIDTH) - 1
 _SUBCLASS_WIDTH: Final = 4
 _SUBCLASS_MASK: Final = (1 << _SUBCLASS_WIDTH) - 1
 _DATA_MASK: Final = (1 << DATA_WIDTH) - 1
-_CURRENCY_SUBCLASSES: Final = range(4, 8)
+CURRENCY_SUBCLASSES: Final = range(4, 8)
 
 
 def encode_apdu(token: Token) -> Bits66:
@@ -47,6 +59,27 @@ def decode_apdu(token: Bits66) -> Token | Rejection:
     return _decode_data(layout, protected & _DATA_MASK)
 
 
+def build_management_token(
+    subclass: int, *, rnd: int, tid: TokenIdentifier, value: int
+) -> Token | Rejection:
+    """Return the class 2 token whose last 16 bits are `value`, as a security module makes it.
+
+    FunctionError for a subclass that is reserved or carries no TID, RangeError for a value that
+    means nothing to it: what a meter would answer.
+
+    Raises:
+        FieldRangeError: The value exceeds 16 bits, or `rnd` exceeds 4.
+    """
+    if value not in range(1 << VALUE_WIDTH):
+        raise FieldRangeError(field="value", given=value, allowed="16 bits")
+    if rnd not in range(1 << RND_WIDTH):
+        raise FieldRangeError(field="RND", given=rnd, allowed="4 bits")
+    layout = TOKEN_LAYOUTS.get((TokenClass.MANAGEMENT, subclass))
+    if layout is None or not layout.carries_tid:
+        return Rejection(TokenResult.FUNCTION_ERROR)
+    return _decode_data(layout, (rnd << TID_WIDTH | tid.minutes) << VALUE_WIDTH | value)
+
+
 def _kind_of(protected: int) -> tuple[int, int]:
     """Return class and subclass."""
     number = protected >> DATA_WIDTH
@@ -55,7 +88,7 @@ def _kind_of(protected: int) -> tuple[int, int]:
 
 def _crc_of(protected: int) -> Bits16:
     token_class, subclass = _kind_of(protected)
-    if token_class == TokenClass.CREDIT and subclass in _CURRENCY_SUBCLASSES:
+    if token_class == TokenClass.CREDIT and subclass in CURRENCY_SUBCLASSES:
         return compute_crc_c(protected)
     return compute_crc(protected)
 

@@ -33,8 +33,7 @@ class EncryptionAlgorithm(IntEnum):
     def _missing_(cls, value: object) -> Self:
         if value == _DEA:
             raise UnsupportedError(Unsupported.EA09)
-        given = value if isinstance(value, int) else -1
-        raise FieldRangeError(field="EA", given=given, allowed="7, 11")
+        raise FieldRangeError(field="EA", given=str(value), allowed="7, 11")
 
 
 class BlockCipher(Protocol):

@@ -55,8 +55,7 @@ class KeyType(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
-        given = value if isinstance(value, int) else -1
-        raise FieldRangeError(field="KT", given=given, allowed="0 to 3")
+        raise FieldRangeError(field="KT", given=str(value), allowed="0 to 3")
 
 
 class KeyDerivation(IntEnum):
@@ -79,8 +78,7 @@ class KeyDerivation(IntEnum):
     def _missing_(cls, value: object) -> Self:
         if isinstance(value, int) and value in _LEGACY_DKGA:
             raise UnsupportedError(_LEGACY_DKGA[value])
-        given = value if isinstance(value, int) else -1
-        raise FieldRangeError(field="DKGA", given=given, allowed="2, 4")
+        raise FieldRangeError(field="DKGA", given=str(value), allowed="2, 4")
 
 
 _LEGACY_DKGA: Final = {1: Unsupported.DKGA01, 3: Unsupported.DKGA03}

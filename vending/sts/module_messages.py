@@ -54,9 +54,6 @@ class ModuleStatus(Enum):
         return self.value[1]
 
 
-# --- the records: attributes in the order of the line --------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditTokenRequest:
     """SM?VC: a TransferCredit; `amount` is its 16-bit code."""
@@ -185,9 +182,6 @@ class KeyAttributesAnswer:
 
 
 Answer = TokenAnswer | KeyChangeAnswer | VerifyAnswer | IdentificationAnswer | KeyAttributesAnswer
-
-
-# --- the table -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

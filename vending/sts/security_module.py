@@ -79,9 +79,6 @@ def _tell_refusal(status: str, body: str) -> str:
     return _MEANINGS.get(status, "a status that STS 600-8-6 does not list")
 
 
-# --- the module's side ---------------------------------------------------------------------------
-
-
 def decode_request(line: bytes) -> Request:
     """Return what a host asks; the line may end in its CR.
 
@@ -109,9 +106,6 @@ def encode_answer(answer: Answer, request: Request) -> bytes:
 def encode_refusal(status: str) -> bytes:
     """Return the line of a generic failure, CR included; `status` is two characters."""
     return _seal(_GENERIC_FAILURE + status)
-
-
-# --- the line ------------------------------------------------------------------------------------
 
 
 class LineBuffer:
@@ -142,7 +136,11 @@ def _seal(text: str) -> bytes:
 
 
 def _open(line: bytes) -> str:
-    """Return a line without its CRC, which is right."""
+    """Return a line without its CRC, which is right.
+
+    Raises:
+        ModuleFrameError: It is empty, its CRC is wrong, or it is not all ASCII.
+    """
     octets = line.removesuffix(END_OF_LINE)
     covered, crc = octets[:-_CRC_SIZE], octets[-_CRC_SIZE:]
     if not covered:
@@ -189,7 +187,11 @@ def _read_field(name: str, kind: FieldType, text: str) -> object:
 
 
 def _translate_refusals(make: Callable[[], object]) -> object:
-    """Return what is made; a value that is refused becomes the status a module answers."""
+    """Return what is made; a value that is refused becomes the status a module answers.
+
+    Raises:
+        ModuleFrameError: The value was refused.
+    """
     try:
         return make()
     except CheckDigitError as error:

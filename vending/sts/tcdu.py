@@ -31,8 +31,7 @@ class TokenCarrierType(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
-        given = value if isinstance(value, int) else -1
-        raise FieldRangeError(field="TCT", given=given, allowed="1, 2, 7")
+        raise FieldRangeError(field="TCT", given=str(value), allowed="1, 2, 7")
 
 
 def transpose(token: Bits66) -> Bits66:

@@ -48,8 +48,7 @@ class BaseDate(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
-        given = value if isinstance(value, int) else -1
-        raise FieldRangeError(field="base date", given=given, allowed="1993, 2014, 2035")
+        raise FieldRangeError(field="base date", given=str(value), allowed="1993, 2014, 2035")
 
 
 def is_reserved(minutes: int) -> bool:

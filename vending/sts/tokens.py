@@ -7,7 +7,7 @@ value stands and how it is coded. Encoding, decoding, explaining and testing wal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from vending.sts.coding import (
     CURRENCY,
@@ -51,6 +51,10 @@ class Resource(IntEnum):
     GAS = 2
     TIME = 3
 
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        raise FieldRangeError(field="resource", given=str(value), allowed="0 to 3")
+
 
 class CreditRegister(IntEnum):
     """Which credit register a ClearCredit token empties."""
@@ -64,9 +68,6 @@ class CreditRegister(IntEnum):
     GAS_CURRENCY = 6
     TIME_CURRENCY = 7
     ALL = 0xFFFF
-
-
-# --- the records -------------------------------------------------------------------------------
 
 
 def _require_codable(token: "Token") -> None:
@@ -269,9 +270,6 @@ SectionToken = (
 Token = CreditToken | InitiateMeterTest | ManagementToken | SectionToken
 
 
-# --- the table ---------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the values of one kind of token stand in the 44 data bits.
@@ -286,6 +284,11 @@ class Layout:
     fields: tuple[Field, ...]
     variant: tuple[str, int] | None = None
 
+    @property
+    def carries_tid(self) -> bool:
+        """Say whether the token has a TID; class 1 and key-change tokens have none."""
+        return any(place.name == "tid" for place in self.fields)
+
     def make(self, values: Mapping[str, object]) -> "Token":
         """Return the record of these values and of what the subclass tells."""
         if self.variant is None:
@@ -294,10 +297,13 @@ class Layout:
         return self.record(**values, **{attribute: told})
 
 
-DATA_WIDTH: Final = 44
+RND_WIDTH: Final = 4
+TID_WIDTH: Final = 24
+VALUE_WIDTH: Final = 16
+DATA_WIDTH: Final = RND_WIDTH + TID_WIDTH + VALUE_WIDTH
 
-_RND: Final = Field("rnd", 4, bits(4), "random number (RND)")
-_TID: Final = Field("tid", 24, TOKEN_IDENTIFIER, "token identifier (TID)")
+_RND: Final = Field("rnd", RND_WIDTH, bits(RND_WIDTH), "random number (RND)")
+_TID: Final = Field("tid", TID_WIDTH, TOKEN_IDENTIFIER, "token identifier (TID)")
 _UNITS: Final = (_RND, _TID, Field("units", 16, UNITS, "amount"))
 _AMOUNT: Final = (
     Field("amount", 4, CURRENCY, "amount in currency", low=16),
