@@ -9,6 +9,7 @@ Errors of the driver are translated here and nowhere else:
     while working    a lock not free in time, a deadlock     DatabaseBusyError
                      connection lost, disk full, I/O error   DatabaseUnavailableError
     out of COMMIT    a deferred constraint (we are wrong)    IntegrityError, as it is
+                     SQLite cannot lock the file yet         DatabaseBusyError
                      anything else                           CommitUnknownError
 
 An error out of COMMIT is not a failure: the row may be on the disk although the answer was lost,
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from vending.errors import VendingError
@@ -46,21 +47,32 @@ _SQLITE_UNAVAILABLE: Final = frozenset({8, 10, 11, 13, 14, 26})
 
 def translate(error: DBAPIError) -> VendingError | None:
     """Return the error of ours that the driver's stands for; None: a fault in our own SQL."""
-    cause: Any = error.orig
-    reason = type(cause).__name__
-    sqlstate = getattr(cause, "sqlstate", None)
-    code = getattr(cause, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
-    if sqlstate in _BUSY_SQLSTATES or primary in _SQLITE_BUSY:
+    reason = _name_of(error)
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    code = _primary_code(error)
+    if sqlstate in _BUSY_SQLSTATES or code in _SQLITE_BUSY:
         return DatabaseBusyError(reason)
+    # Without any code it is the connection: psycopg has none to show when the server is gone.
+    is_lost = isinstance(error, OperationalError) and sqlstate is None and code is None
     if (
-        error.connection_invalidated
-        or primary in _SQLITE_UNAVAILABLE
+        is_lost
+        or error.connection_invalidated
+        or code in _SQLITE_UNAVAILABLE
         or (sqlstate is not None and sqlstate.startswith(_UNAVAILABLE_CLASSES))
-        or (reason in {"OperationalError", "ConnectionTimeout"} and sqlstate is None and not code)
     ):
         return DatabaseUnavailableError(reason)
     return None
+
+
+def _primary_code(error: DBAPIError) -> int | None:
+    """Return SQLite's result code without its extension; None on PostgreSQL."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _name_of(error: DBAPIError) -> str:
+    """Return a name that tells an operator what happened and holds no value of a row."""
+    return getattr(error.orig, "sqlite_errorname", None) or type(error.orig).__name__
 
 
 @contextmanager
@@ -113,8 +125,11 @@ class UnitOfWork:
     def commit(self) -> None:
         """Make the work durable.
 
+        After an error the connection is thrown away: SQLite leaves the transaction open in it.
+
         Raises:
             IntegrityError: A deferred constraint refused the work; nothing was written.
+            DatabaseBusyError: Readers kept SQLite from writing; nothing was written.
             CommitUnknownError: The database gave no clear answer.
         """
         connection = self.connection
@@ -123,10 +138,13 @@ class UnitOfWork:
             with _warnings_of(connection, doubts):
                 connection.commit()
         except IntegrityError:
+            connection.invalidate()
             raise
         except DBAPIError as error:
             connection.invalidate()
-            raise CommitUnknownError(type(error.orig).__name__) from error
+            if _primary_code(error) in _SQLITE_BUSY:
+                raise DatabaseBusyError(_name_of(error)) from error
+            raise CommitUnknownError(_name_of(error)) from error
         if doubts:
             raise CommitUnknownError(doubts[0])
 

@@ -1,0 +1,116 @@
+"""Migrations up and down on both engines, and the schema they leave."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from vending.persistence import migrate
+from vending.persistence.base import metadata
+from vending.persistence.engine import Database, create_database
+from vending.persistence.errors import DatabaseBusyError, SchemaMismatchError
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def every_table() -> None:
+    for path in (ROOT / "vending").glob("*/tables.py"):
+        importlib.import_module(f"vending.{path.parent.name}.tables")
+    importlib.import_module("vending.persistence.idempotency")
+    importlib.import_module("vending.persistence.outbox")
+
+
+def test_upgrade_reaches_the_head_and_downgrade_leaves_nothing(empty_database: Database) -> None:
+    assert migrate.current_revision(empty_database) is None
+    migrate.upgrade(empty_database)
+    assert migrate.current_revision(empty_database) == migrate.head_revision()
+    migrate.downgrade(empty_database, "base")
+    assert migrate.current_revision(empty_database) is None
+    assert inspect(empty_database.engine).get_table_names() == ["alembic_version"]
+
+
+def test_each_migration_can_be_taken_back_and_repeated(empty_database: Database) -> None:
+    migrate.upgrade(empty_database)
+    for revision in ("0002", "0001", "base"):
+        migrate.downgrade(empty_database, revision)
+    for revision in ("0001", "0002", "head"):
+        migrate.upgrade(empty_database, revision)
+    migrate.require_head(empty_database)
+
+
+def test_downgrade_leaves_no_function_on_postgresql(empty_postgres_url: str) -> None:
+    database = create_database(empty_postgres_url)
+    migrate.upgrade(database)
+    migrate.downgrade(database, "base")
+    with database.read() as connection:
+        left = connection.execute(
+            text("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+        ).all()
+    database.close()
+    assert left == []
+
+
+@pytest.mark.usefixtures("every_table")
+def test_migrated_schema_equals_the_declared_tables(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.usefixtures("every_table")
+def test_migrated_checks_equal_the_declared_ones(database: Database) -> None:
+    inspector = inspect(database.engine)
+    for table in metadata.sorted_tables:
+        declared = {
+            str(constraint.name)
+            for constraint in table.constraints
+            if constraint.__visit_name__ == "check_constraint"
+        }
+        found = {check["name"] for check in inspector.get_check_constraints(table.name)}
+        assert found == declared, table.name
+
+
+def test_every_sqlite_table_is_strict(sqlite_database: Database) -> None:
+    with sqlite_database.read() as connection:
+        loose = connection.exec_driver_sql(
+            "SELECT name FROM pragma_table_list WHERE type = 'table' AND NOT strict"
+            " AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND name <> 'alembic_version'"
+        ).all()
+    assert loose == []
+
+
+def test_a_failing_migration_leaves_nothing_behind(empty_database: Database) -> None:
+    with empty_database.unit_of_work() as uow:
+        uow.connection.exec_driver_sql("CREATE TABLE postings (id INTEGER)")
+        uow.commit()
+    with pytest.raises(Exception, match="postings"):
+        migrate.upgrade(empty_database)
+    assert inspect(empty_database.engine).get_table_names() == ["postings"]
+
+
+def test_a_migration_gives_way_to_a_sale_that_holds_its_table(postgres_database: Database) -> None:
+    with postgres_database.read() as sale:
+        sale.exec_driver_sql("SELECT count(*) FROM postings")
+        with pytest.raises(DatabaseBusyError):
+            migrate.downgrade(postgres_database, "base")
+    migrate.require_head(postgres_database)
+
+
+def test_an_older_schema_is_refused(empty_database: Database) -> None:
+    with pytest.raises(SchemaMismatchError) as refused:
+        migrate.require_head(empty_database)
+    assert refused.value.facts == {"found": None, "wanted": migrate.head_revision()}
+
+
+def test_file_names_carry_their_moment() -> None:
+    names = sorted(path.name for path in (migrate.script_folder() / "versions").glob("*.py"))
+    assert names
+    for name in names:
+        day, minute, slug = name.removesuffix(".py").split("_", 2)
+        assert (len(day), len(minute)) == (8, 4)
+        assert (day + minute).isdigit()
+        assert slug
