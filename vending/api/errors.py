@@ -200,6 +200,6 @@ def _http_error(status: int) -> VendingError:
             return InternalError()
 
 
-def encoded(document: object) -> Response:
+def encoded(document: object, *, status: int = 200) -> Response:
     """Return a JSON answer in the canonical form."""
-    return Response(canonical_json(document), media_type="application/json")
+    return Response(canonical_json(document), status, media_type="application/json")

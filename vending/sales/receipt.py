@@ -6,15 +6,16 @@ later. Its `lines` sum to the tender: that is the law of `Quote`, printed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 
-from vending.sales.model import IssuedSale
+from vending.sales.model import IssuedSale, StoredQuote
 from vending.sts import group_digits
-from vending.tariffs.model import BASIS_POINTS_PER_WHOLE, MICRO_PER_MAJOR, Tariff
+from vending.tariffs.model import BASIS_POINTS_PER_WHOLE, MICRO_PER_MAJOR, Quote, Tariff
 from vending.values.energy import Energy
 from vending.values.money import Money
 
@@ -86,20 +87,15 @@ def sale_document(
     return {
         "id": str(sale.id),
         "receipt_number": sale.receipt_number,
-        "issued_at": sale.created_at.isoformat().replace("+00:00", "Z"),
+        "issued_at": _instant_text(sale.created_at),
         "meter": {
             "pan": sale.meter_pan.digits,
-            "drn": sale.meter_pan.drn,
+            "drn": sale.meter_pan.iain,
             "customer": holder.masked_name if holder else None,
         },
-        "tariff": {
-            "code": tariff.code,
-            "version": tariff.version,
-            "price_per_kwh": price_text(tariff),
-            "vat_percent": percent_text(tariff),
-        },
+        "tariff": tariff_document(tariff),
         "tender": money_document(quote.tender),
-        "lines": breakdown_lines(issued),
+        "lines": breakdown_lines(quote),
         "tokens": [
             {
                 "digits": issued.digits,
@@ -111,12 +107,35 @@ def sale_document(
     }
 
 
-def breakdown_lines(issued: IssuedSale) -> list[dict[str, object]]:
+def quote_document(stored: StoredQuote, tariff: Tariff) -> dict[str, object]:
+    """Return a quote as it is answered."""
+    quote = stored.quote
+    return {
+        "id": str(stored.id),
+        "expires_at": _instant_text(stored.expires_at),
+        "meter": {"pan": stored.meter_pan.digits, "drn": stored.meter_pan.iain},
+        "tariff": tariff_document(tariff),
+        "tender": money_document(quote.tender),
+        "lines": breakdown_lines(quote),
+        "energy_wh": quote.energy_on_token.wh,
+    }
+
+
+def tariff_document(tariff: Tariff) -> dict[str, object]:
+    """Return the version that priced a sale."""
+    return {
+        "code": tariff.code,
+        "version": tariff.version,
+        "price_per_kwh": price_text(tariff),
+        "vat_percent": percent_text(tariff),
+    }
+
+
+def breakdown_lines(quote: Quote) -> list[dict[str, object]]:
     """Return what the tender became; the amounts sum to the tender.
 
     Credit brought forward is negative: it was paid before.
     """
-    quote = issued.sale.quote
     amounts = {
         "energy": quote.net,
         "vat": quote.vat,
@@ -142,7 +161,7 @@ def receipt_lines(
     rows = [
         (label["receipt"], sale.receipt_number),
         (label["date"], issued_at),
-        (label["meter"], sale.meter_pan.drn),
+        (label["meter"], sale.meter_pan.iain),
         (label["customer"], holder.masked_name if holder else ""),
         (label["paid"], str(quote.tender)),
         (label["brought_forward"], _unless_zero(quote.brought_forward)),
@@ -164,6 +183,10 @@ def watermark(receipt: Mapping[str, Any]) -> dict[str, object]:
     language: Language = receipt["language"]
     mark = f"*** {_LABELS[language]['copy']} ***"
     return {**receipt, "lines": [mark, *receipt["lines"], mark]}
+
+
+def _instant_text(instant: datetime) -> str:
+    return instant.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _unless_zero(amount: Money) -> str:

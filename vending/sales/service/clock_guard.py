@@ -1,6 +1,6 @@
 """Stops vending while the clock cannot be trusted: a token dated wrongly cannot be taken back."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
@@ -34,6 +34,16 @@ class ClockGuard:
         Raises:
             ClockJumpedError: The clock moved otherwise than time did.
         """
+        now, seen_at = self.check(connection)
+        if seen_at is None or now - seen_at > MARK_INTERVAL:
+            repository.raise_clock_mark(connection, now)
+
+    def check(self, connection: Connection) -> tuple[datetime, datetime | None]:
+        """Return the time now and the last committed time; None: nothing was ever committed.
+
+        Raises:
+            ClockJumpedError: The clock moved otherwise than time did.
+        """
         mark = repository.read_clock_mark(connection)
         seen_at, confirmations = mark if mark is not None else (None, 0)
         reading = self._read()
@@ -41,8 +51,7 @@ class ClockGuard:
             self._anchor, self._confirmations = reading, confirmations
         if not is_clock_trusted(reading, self._anchor, seen_at, self._limits):
             raise ClockJumpedError(reading.now, seen_at or self._anchor.now)
-        if seen_at is None or reading.now - seen_at > MARK_INTERVAL:
-            repository.raise_clock_mark(connection, reading.now)
+        return reading.now, seen_at
 
     def beat(self, database: Database) -> None:
         """Raise the mark while nothing is sold, so that an idle night is no jump.
@@ -56,6 +65,16 @@ class ClockGuard:
 
     def _read(self) -> ClockReading:
         return ClockReading(self._clock.now(), int(self._clock.monotonic_s()))
+
+
+def check_clock(guard: ClockGuard, database: Database) -> None:
+    """Check the clock without writing anything.
+
+    Raises:
+        ClockJumpedError: The clock moved otherwise than time did.
+    """
+    with database.read() as connection:
+        guard.check(connection)
 
 
 def confirm_clock(database: Database, clock: Clock) -> None:

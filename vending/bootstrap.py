@@ -1,0 +1,131 @@
+"""The composition root: from settings to everything a process works with."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Final
+
+from vending.errors import ErrorKind, VendingError
+from vending.keystore.sealing import Purpose
+from vending.keystore.service import open_store
+from vending.keystore.software import SoftwareSecurityModule
+from vending.keystore.store import OpenKeyStore
+from vending.keystore.unlocking import KeyFile, Passphrase, Unlock
+from vending.observability.metrics import Metrics
+from vending.persistence import migrate
+from vending.persistence.engine import Database, create_database
+from vending.sales.receipt import Letterhead
+from vending.sales.rules import ClockLimits
+from vending.sales.service.clock_guard import ClockGuard
+from vending.sales.service.desk import SaleLimits, SalesDesk
+from vending.settings import Settings
+from vending.values.clock import Clock, SystemClock
+
+RND_BITS: Final = 4
+
+
+class KeyStoreSecretMissingError(VendingError):
+    """Nothing was set that opens the key store."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.INVALID
+    code: ClassVar[str] = "key_store_secret_missing"
+    remedy: ClassVar[str] = (
+        "Set VENDING_KEY_STORE_PASSPHRASE_FILE to a file with the passphrase, "
+        "or VENDING_KEY_STORE_KEY_FILE to the key file."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("neither a passphrase nor a key file of the key store is set")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Container:
+    """What one process works with; close it at the end."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    database: Database
+    store: OpenKeyStore
+    security_module: SoftwareSecurityModule
+    desk: SalesDesk
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database of the settings, seen to be durable.
+
+    Raises:
+        DatabaseUrlError: The URL names no file and no PostgreSQL server.
+        UnsafeDatabaseError: A setting of the database may lose or corrupt committed rows.
+        DatabaseUnavailableError: It cannot be reached.
+    """
+    return create_database(settings.effective_database_url)
+
+
+def unlock_of(settings: Settings) -> Unlock:
+    """Return what opens the key store.
+
+    Raises:
+        KeyStoreSecretMissingError: Neither of the two settings is given.
+        WeakPassphraseError: The passphrase is too short to be one.
+    """
+    if settings.key_store_key_file is not None:
+        return KeyFile(settings.key_store_key_file)
+    if settings.key_store_passphrase is not None:
+        return Passphrase(settings.key_store_passphrase.get_secret_value())
+    raise KeyStoreSecretMissingError
+
+
+def build_container(settings: Settings, *, clock: Clock | None = None) -> Container:
+    """Return everything, put together for the settings.
+
+    Raises:
+        VendingError: The database, its schema or the key store cannot be used; the error says
+            which and what to do.
+    """
+    clock = clock or SystemClock()
+    database = open_database(settings)
+    try:
+        migrate.require_head(database)
+        store = open_store(database, unlock_of(settings), data_folder=settings.data_dir)
+    except BaseException:
+        database.close()
+        raise
+    module = SoftwareSecurityModule(store, demo_allowed=settings.demo)
+    return Container(
+        settings=settings,
+        clock=clock,
+        metrics=Metrics(),
+        database=database,
+        store=store,
+        security_module=module,
+        desk=_build_desk(settings, clock, database, store, module),
+    )
+
+
+def _build_desk(
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    store: OpenKeyStore,
+    module: SoftwareSecurityModule,
+) -> SalesDesk:
+    limits = ClockLimits(settings.clock_backward_limit_s, settings.clock_forward_limit_s)
+    return SalesDesk(
+        database=database,
+        clock=clock,
+        clock_guard=ClockGuard(clock, limits),
+        security_module=module,
+        token_sealer=store.sealer(Purpose.ISSUED_TOKENS),
+        answer_sealer=store.sealer(Purpose.STORED_ANSWERS),
+        letterhead=Letterhead(settings.utility_name, settings.timezone, settings.language),
+        limits=SaleLimits(
+            tid_ahead_limit_min=settings.tid_ahead_limit_min,
+            quote_lifetime=timedelta(seconds=settings.quote_lifetime_s),
+        ),
+        draw_rnd=lambda: secrets.randbits(RND_BITS),
+    )
