@@ -76,8 +76,8 @@ _SECTIONS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Meter:
-    """What a decoder key depends on, beside the vending key itself."""
+class MeterKeyName:
+    """Everything that a decoder key depends on, beside the vending key's bytes."""
 
     register: KeyReference
     pan: MeterPAN
@@ -92,10 +92,10 @@ class DecoderKeyCache:
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
-        self._keys: OrderedDict[_Meter, DecoderKey] = OrderedDict()
+        self._keys: OrderedDict[MeterKeyName, DecoderKey] = OrderedDict()
         self._lock = Lock()
 
-    def find_or_derive(self, meter: _Meter, derive: Callable[[], DecoderKey]) -> DecoderKey:
+    def find_or_derive(self, meter: MeterKeyName, derive: Callable[[], DecoderKey]) -> DecoderKey:
         """Return the meter's key, from `derive` when it is not held.
 
         Two threads may derive the same key at once; both get the same bytes.
@@ -175,7 +175,7 @@ class SoftwareSecurityModule:
         token = TransferCredit(
             resource=request.resource, rnd=request.rnd, tid=request.tid, units=request.units
         )
-        meter = _Meter(register, request.pan, request.ti, request.ea)
+        meter = MeterKeyName(register, request.pan, request.ti, request.ea)
         return encode(token, _decoder_key(session, meter))
 
     def vend_many(
@@ -205,7 +205,7 @@ class SoftwareSecurityModule:
             _require_valid(key, token.tid)
         elif not isinstance(token, InitiateMeterTest):
             raise TokenKindError(type(token).__name__)
-        meter = _Meter(register, request.pan, request.ti, request.ea)
+        meter = MeterKeyName(register, request.pan, request.ti, request.ea)
         return encode(token, _decoder_key(session, meter))
 
     @guarded
@@ -229,8 +229,8 @@ class SoftwareSecurityModule:
         attributes = new_key.attributes
         if is_key_expired_at(request.issued_at, attributes.base_date, attributes.ken):
             raise KeyExpiredError(str(new), ken=attributes.ken)
-        present = _Meter(old, request.pan, request.ti, request.ea)
-        following = _Meter(new, request.pan, request.new_ti, request.ea)
+        present = MeterKeyName(old, request.pan, request.ti, request.ea)
+        following = MeterKeyName(new, request.pan, request.new_ti, request.ea)
         change = plan_key_change(
             old_key.attributes,
             attributes,
@@ -252,7 +252,7 @@ class SoftwareSecurityModule:
         """
         session = self._session
         self._known(session, register)
-        meter = _Meter(register, request.pan, request.ti, request.ea)
+        meter = MeterKeyName(register, request.pan, request.ti, request.ea)
         decoded = decode(request.digits, _decoder_key(session, meter))
         if isinstance(decoded, _SECTIONS):
             return KeyChangeSection(_SECTIONS.index(type(decoded)) + 1)
@@ -288,7 +288,7 @@ class SoftwareSecurityModule:
         return f"SoftwareSecurityModule({self._session.store!r})"
 
 
-def _decoder_key(session: _Session, meter: _Meter) -> DecoderKey:
+def _decoder_key(session: _Session, meter: MeterKeyName) -> DecoderKey:
     return session.cache.find_or_derive(
         meter,
         lambda: derive_decoder_key(

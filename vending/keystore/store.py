@@ -237,6 +237,6 @@ def _is_whole(row: KeyRow, store_id: bytes, sealer: Sealer) -> bool:
 
 @guarded
 def _opened(row: KeyRow, store_id: bytes, sealer: Sealer) -> VendingKey:
-    return VendingKey(
-        row.attributes(), sealer.open(row.sealed, associated=row.associated(store_id))
-    )
+    # The seal first: only of a row that it vouches for may the attributes be parsed.
+    secret = Secret(sealer.open(row.sealed, associated=row.associated(store_id)))
+    return VendingKey(row.attributes(), secret.reveal())

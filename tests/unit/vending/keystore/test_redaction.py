@@ -100,7 +100,7 @@ def derive_badly_twice() -> None:
 def rendered_with_locals(error: BaseException) -> str:
     out = StringIO()
     shown = Traceback.from_exception(
-        type(error), error, error.__traceback__, show_locals=True, locals_max_string=None
+        type(error), error, error.__traceback__, show_locals=True, locals_max_string=1000
     )
     Console(file=out, width=200).print(shown)
     plain = traceback.TracebackException.from_exception(error, capture_locals=True)
