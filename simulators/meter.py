@@ -93,6 +93,7 @@ class EventKind(IntEnum):
     TAMPER_CLEARED = 13
     SETTING_CHANGED = 14
     METER_TESTED = 15
+    POWER_RESTORED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class MeterRating:
     """The most the display and an s32 register in 10 Wh can show."""
     low_credit_wh: int = 5_000
     tamper_trips: bool = True
+    is_prepaid: bool = True
+    """Without it credit is counted but never opens the relay, nor raises an alarm."""
     contact_welded: bool = False
     """The relay never opens: its order and its actual position stay apart."""
 
@@ -230,14 +233,15 @@ def start_meter(
     settings: Settings | None = None,
 ) -> MeterState:
     """Return a meter as it leaves the factory; without credit its relay is open."""
-    has_credit = credit_wh > 0
+    rating = rating or MeterRating()
+    is_supplied = credit_wh > 0 or not rating.is_prepaid
     state = MeterState(
         at_ms=at_ms,
-        rating=rating or MeterRating(),
+        rating=rating,
         settings=settings or Settings(),
         energy_initial_wh=energy_wh,
         accepted_wh=credit_wh,
-        actual=RelayPosition.CLOSED if has_credit else RelayPosition.OPEN,
+        actual=RelayPosition.CLOSED if is_supplied else RelayPosition.OPEN,
     )
     return _decide(record_event(state, EventKind.STARTED))
 
@@ -257,6 +261,19 @@ def advance(state: MeterState, *, elapsed_ms: int, load_w: int) -> MeterState:
         until_ms = min([end_ms, *_next_changes_ms(state)])
         state = _decide(_arrive(_consume(state, until_ms - state.at_ms)))
     return state
+
+
+def resume(state: MeterState, *, at_ms: int) -> MeterState:
+    """Return the meter as power comes back: nothing was used, and what was awaited still is."""
+    gap_ms = at_ms - state.at_ms
+    settles_at_ms, retry_at_ms = state.settles_at_ms, state.overload_retry_at_ms
+    resumed = replace(
+        state,
+        at_ms=at_ms,
+        settles_at_ms=None if settles_at_ms is None else settles_at_ms + gap_ms,
+        overload_retry_at_ms=None if retry_at_ms is None else retry_at_ms + gap_ms,
+    )
+    return record_event(resumed, EventKind.POWER_RESTORED)
 
 
 def _next_changes_ms(state: MeterState) -> list[int]:
@@ -302,6 +319,8 @@ def _decide(state: MeterState) -> MeterState:
 
 
 def _watch_credit(state: MeterState) -> MeterState:
+    if not state.rating.is_prepaid:
+        return state
     is_out = state.balance_wh <= 0
     if is_out and Hold.NO_CREDIT not in state.holds:
         state = replace(state, holds=state.holds | Hold.NO_CREDIT)

@@ -264,7 +264,12 @@ def _record_attempt(
 
 def steer_relay(meter: PrepaidMeter, position: RelayPosition) -> PrepaidMeter:
     """Return the meter with its relay ordered over the bus."""
-    return replace(meter, electric=order_relay(meter.electric, position))
+    return with_electric(meter, order_relay(meter.electric, position))
+
+
+def with_electric(meter: PrepaidMeter, electric: MeterState) -> PrepaidMeter:
+    """Return the meter with another electric part."""
+    return replace(meter, electric=electric)
 
 
 def pass_time(meter: PrepaidMeter, *, elapsed_ms: int, load_w: int) -> PrepaidMeter:

@@ -80,6 +80,14 @@ class Lockout(StrEnum):
 
 
 EntryResult = Result | Lockout
+
+ENTRY_RESULTS: Final[dict[str, EntryResult]] = {
+    result.value: result
+    for results in (AuthenticationResult, ValidationResult, TokenResult, Lockout)
+    for result in results
+}
+"""Every result by its name."""
+
 ManagementRecord = (
     SetMaximumPowerLimit
     | ClearCredit

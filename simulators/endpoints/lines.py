@@ -12,7 +12,7 @@ import tty
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from simulators.bus import Bus, Framing
 from simulators.endpoints.modbus_frames import (
@@ -31,6 +31,23 @@ _READ_SIZE_BYTES: Final = 4096
 
 class LineError(Exception):
     """A line cannot be set up; the message says what to do about it."""
+
+
+class Line(Protocol):
+    """What the fleet opens and closes."""
+
+    @property
+    def address(self) -> str:
+        """Return where a driver finds the open line."""
+        ...
+
+    async def open(self) -> None:
+        """Begin to answer; raises `LineError`."""
+        ...
+
+    async def close(self) -> None:
+        """Stop answering; closing a line that is not open does nothing."""
+        ...
 
 
 class TCPLine:

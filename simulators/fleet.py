@@ -1,0 +1,159 @@
+"""A fleet of meters on their lines, run in a thread of its own.
+
+with running_fleet(load_fleet(path)) as fleet:
+fleet.link(drn)             # what a driver is given
+fleet.meter(drn).state      # what the meter is, for assertions
+fleet.faults(line).queue(Fault.LOST_ANSWER)
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Thread
+from typing import Final
+
+from simulators.bus import Bus
+from simulators.clock import MeterClock, ScaledClock
+from simulators.endpoints.lines import Line, PTYLine, TCPLine
+from simulators.endpoints.register_image import RegisterImage
+from simulators.faults import FaultPlan
+from simulators.fleet_file import FleetPlan, LineKind, LinePlan, MeterPlan
+from simulators.meter import resume, start_meter
+from simulators.prepaid_meter import PrepaidMeter, with_electric
+from simulators.simulated_meter import SimulatedMeter
+from simulators.state_file import StateFolder
+
+STOP_TIMEOUT_S: Final = 10
+"""How long the lines may take to close; they wait for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningFleet:
+    """A fleet whose lines are open."""
+
+    plan: FleetPlan
+    addresses: Mapping[str, str]
+    """By line: `host:port` as it is listened on, or the name of the terminal."""
+    meters: Mapping[str, SimulatedMeter]
+    """By DRN, in the order of the file."""
+    buses: Mapping[str, Bus]
+
+    def meter(self, drn: str) -> SimulatedMeter:
+        """Return the meter of a DRN."""
+        return self.meters[drn]
+
+    def faults(self, line: str) -> FaultPlan:
+        """Return what goes wrong on a line, to have more go wrong."""
+        return self.buses[line].faults
+
+    def link(self, drn: str) -> str:
+        """Return the link by which a driver reaches a meter."""
+        meter = next(meter for meter in self.plan.meters if meter.drn.digits == drn)
+        line = next(line for line in self.plan.lines if line.name == meter.line)
+        address = self.addresses[line.name]
+        if line.kind is LineKind.TCP:
+            return f"modbus-tcp://{address}/{meter.unit}"
+        baud = line.baud or meter.profile.line.baud
+        return f"modbus-rtu://{address}?unit={meter.unit}&baud={baud}"
+
+
+@contextmanager
+def running_fleet(plan: FleetPlan, *, clock: MeterClock | None = None) -> Iterator[RunningFleet]:
+    """Run a fleet as long as the block lasts; without a clock it runs at the plan's speed.
+
+    Raises:
+        LineError: A line cannot be opened.
+        StateFileError: A stored state cannot be read or written.
+        UnknownRegisterError: A profile has a register that is not simulated.
+    """
+    meters = build_meters(plan, clock or ScaledClock(plan.speed))
+    buses = _build_buses(plan, meters)
+    lines = {line.name: _build_line(line, buses[line.name]) for line in plan.lines}
+    with _loop_in_thread() as run:
+        try:
+            for line in lines.values():
+                run(line.open())
+            addresses = {name: line.address for name, line in lines.items()}
+            yield RunningFleet(plan, addresses, meters, buses)
+        finally:
+            for line in lines.values():
+                run(line.close())
+            if plan.state_folder is not None:
+                for meter in meters.values():
+                    meter.save()
+
+
+def build_meters(plan: FleetPlan, clock: MeterClock) -> dict[str, SimulatedMeter]:
+    """Return the meters of a plan by DRN, each as it was stored last.
+
+    Raises:
+        StateFileError: A stored state cannot be read, or its folder not be made.
+    """
+    store = None
+    if plan.state_folder is not None:
+        store = StateFolder(plan.state_folder)
+        store.prepare()
+    now_ms = clock.now_ms()
+    meters = {}
+    for planned in plan.meters:
+        new = _build_meter(planned, now_ms)
+        meter = new if store is None else _switch_on(store.restore(new), now_ms)
+        meters[planned.drn.digits] = SimulatedMeter(
+            meter, load=planned.load, clock=clock, store=store
+        )
+    return meters
+
+
+def _build_meter(plan: MeterPlan, at_ms: int) -> PrepaidMeter:
+    electric = start_meter(
+        at_ms=at_ms,
+        credit_wh=plan.credit_wh,
+        energy_wh=plan.energy_wh,
+        rating=plan.rating,
+        settings=plan.settings,
+    )
+    return PrepaidMeter(plan.drn, electric, plan.acceptor, plan.site_key)
+
+
+def _switch_on(meter: PrepaidMeter, at_ms: int) -> PrepaidMeter:
+    """Return a stored meter as power comes back, and a new one as it is."""
+    if meter.electric.at_ms == at_ms:
+        return meter
+    return with_electric(meter, resume(meter.electric, at_ms=at_ms))
+
+
+def _build_buses(plan: FleetPlan, meters: Mapping[str, SimulatedMeter]) -> dict[str, Bus]:
+    buses = {}
+    for number, line in enumerate(plan.lines):
+        units = {
+            planned.unit: RegisterImage(planned.profile, meters[planned.drn.digits])
+            for planned in plan.meters
+            if planned.line == line.name
+        }
+        buses[line.name] = Bus(units, FaultPlan(line.faults, seed=plan.seed + number))
+    return buses
+
+
+def _build_line(plan: LinePlan, bus: Bus) -> Line:
+    if plan.kind is LineKind.TCP:
+        return TCPLine(bus, host=plan.host, port=plan.port)
+    return PTYLine(bus, link=plan.link, baud=plan.baud)
+
+
+@contextmanager
+def _loop_in_thread() -> Iterator[Callable[[Coroutine[None, None, None]], None]]:
+    """Run an event loop in a thread, and give a function that has it do something."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="simulated meters", daemon=True)
+    thread.start()
+
+    def run(work: Coroutine[None, None, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(STOP_TIMEOUT_S)
+
+    try:
+        yield run
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP_TIMEOUT_S)
+        loop.close()
