@@ -8,7 +8,7 @@ fleet.faults(line).queue(Fault.LOST_ANSWER)
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import Final
@@ -26,6 +26,9 @@ from simulators.state_file import StateFolder
 
 STOP_TIMEOUT_S: Final = 10
 """How long the lines may take to close; they wait for nobody."""
+
+
+Runner = Callable[[Coroutine[None, None, None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,13 @@ class RunningFleet:
         """Return what goes wrong on a line, to have more go wrong."""
         return self.buses[line].faults
 
+    def planned(self, drn: str) -> MeterPlan:
+        """Return what the file says of the meter of a DRN."""
+        return next(meter for meter in self.plan.meters if meter.drn.digits == drn)
+
     def link(self, drn: str) -> str:
         """Return the link by which a driver reaches a meter."""
-        meter = next(meter for meter in self.plan.meters if meter.drn.digits == drn)
+        meter = self.planned(drn)
         line = next(line for line in self.plan.lines if line.name == meter.line)
         address = self.addresses[line.name]
         if line.kind is LineKind.TCP:
@@ -70,18 +77,15 @@ def running_fleet(plan: FleetPlan, *, clock: MeterClock | None = None) -> Iterat
     meters = build_meters(plan, clock or ScaledClock(plan.speed))
     buses = _build_buses(plan, meters)
     lines = {line.name: _build_line(line, buses[line.name]) for line in plan.lines}
-    with _loop_in_thread() as run:
-        try:
-            for line in lines.values():
-                run(line.open())
-            addresses = {name: line.address for name, line in lines.items()}
-            yield RunningFleet(plan, addresses, meters, buses)
-        finally:
-            for line in lines.values():
-                run(line.close())
-            if plan.state_folder is not None:
-                for meter in meters.values():
-                    meter.save()
+    with ExitStack() as stack:
+        run = stack.enter_context(_loop_in_thread())
+        for meter in meters.values() if plan.state_folder is not None else ():
+            stack.callback(meter.save)
+        for line in lines.values():
+            stack.callback(_close, run, line)
+            run(line.open())
+        addresses = {name: line.address for name, line in lines.items()}
+        yield RunningFleet(plan, addresses, meters, buses)
 
 
 def build_meters(plan: FleetPlan, clock: MeterClock) -> dict[str, SimulatedMeter]:
@@ -141,8 +145,12 @@ def _build_line(plan: LinePlan, bus: Bus) -> Line:
     return PTYLine(bus, link=plan.link, baud=plan.baud)
 
 
+def _close(run: Runner, line: Line) -> None:
+    run(line.close())
+
+
 @contextmanager
-def _loop_in_thread() -> Iterator[Callable[[Coroutine[None, None, None]], None]]:
+def _loop_in_thread() -> Iterator[Runner]:
     """Run an event loop in a thread, and give a function that has it do something."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="simulated meters", daemon=True)

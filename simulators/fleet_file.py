@@ -130,9 +130,13 @@ def load_fleet(path: Path) -> FleetPlan:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read ({error}); give the path of a fleet file in TOML"
+        message = f"{path}: cannot be read ({_reason(error)}); give a fleet file in TOML"
         raise FleetFileError(message) from error
     return parse_fleet(text, file=str(path), folder=path.parent)
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return str(error.strerror) if isinstance(error, OSError) else error.reason
 
 
 def parse_fleet(text: str, *, file: str, folder: Path) -> FleetPlan:
@@ -301,9 +305,7 @@ def _parse_site_key(table: TOMLTable) -> SiteKey:
     try:
         return SiteKey(_parse_hex(table, "site_key"))
     except ValueError as error:
-        raise table.error(
-            key="site_key", problem=str(error), remedy="give 64 digits"
-        ) from error
+        raise table.error(key="site_key", problem=str(error), remedy="give 64 digits") from error
 
 
 def _parse_rating(table: TOMLTable, *, is_prepaid: bool) -> MeterRating:

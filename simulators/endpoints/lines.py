@@ -137,6 +137,7 @@ class PTYLine:
         self._framing = RTUServerFraming()
         self._master_fd: int | None = None
         self._slave_fd: int | None = None
+        self._terminal: Path | None = None
         self._heard_at_s = 0.0
 
     async def open(self) -> None:
@@ -150,11 +151,12 @@ class PTYLine:
             self._master_fd, self._slave_fd = pty.openpty()
             tty.setraw(self._slave_fd)
             os.set_blocking(self._master_fd, False)
-            self._make_link(os.ttyname(self._slave_fd))
+            self._terminal = Path(os.ttyname(self._slave_fd))
+            self._make_link()
         except OSError as error:
             message = (
                 f"cannot make the serial line {self._link} ({error.strerror}); "
-                "give a name in a folder that can be written to"
+                "give another name, in a folder that can be written to"
             )
             raise LineError(message) from error
         asyncio.get_running_loop().add_reader(self._master_fd, self._receive)
@@ -170,16 +172,19 @@ class PTYLine:
             asyncio.get_running_loop().remove_reader(self._master_fd)
             os.close(self._master_fd)
         if self._slave_fd is not None:
-            if self._link.is_symlink():
-                self._link.unlink()
             os.close(self._slave_fd)
+        if self._link.is_symlink() and self._link.readlink() == self._terminal:
+            # Else another line has taken the name over.
+            self._link.unlink()
         self._master_fd = self._slave_fd = None
 
-    def _make_link(self, target: str) -> None:
+    def _make_link(self) -> None:
         """Replace a link left by an earlier run; anything else of that name is kept."""
+        assert self._terminal is not None, "the terminal is made"
+        self._link.parent.mkdir(parents=True, exist_ok=True)
         if self._link.is_symlink():
             self._link.unlink()
-        self._link.symlink_to(target)
+        self._link.symlink_to(self._terminal)
 
     def _receive(self) -> None:
         assert self._master_fd is not None, "the line is open"
