@@ -97,6 +97,29 @@ TOKEN_OUTCOME_NAMES: Final[Mapping[TokenOutcome, str]] = MappingProxyType(
 )
 """The names of IEC 62055-41 and, from `LockedOut` on, of this profile."""
 
+TOKEN_OUTCOME_MEANINGS: Final[Mapping[TokenOutcome, str]] = MappingProxyType(
+    {
+        TokenOutcome.NONE: "no token was entered yet",
+        TokenOutcome.ACCEPT: "the token was accepted",
+        TokenOutcome.FIRST_KCT: "the 1st part of a key change was accepted",
+        TokenOutcome.SECOND_KCT: "the 2nd part of a key change was accepted",
+        TokenOutcome.THIRD_KCT: "the 3rd part of a key change was accepted",
+        TokenOutcome.FOURTH_KCT: "the 4th part of a key change was accepted",
+        TokenOutcome.FORMAT_ERROR: "these digits cannot be a token",
+        TokenOutcome.CRC_ERROR: "the token is wrong, or for another meter or key",
+        TokenOutcome.FUNCTION_ERROR: "the meter does not support this kind of token",
+        TokenOutcome.RANGE_ERROR: "a value in the token is out of range",
+        TokenOutcome.DDTK_ERROR: "the meter still holds a default key and takes no credit",
+        TokenOutcome.KEY_EXPIRED_ERROR: "the meter's key has expired; change its key first",
+        TokenOutcome.KEY_TYPE_ERROR: "the key change is not allowed for this type of key",
+        TokenOutcome.OLD_ERROR: "the token is older than all the meter remembers",
+        TokenOutcome.USED_ERROR: "the token was used before",
+        TokenOutcome.OVERFLOW_ERROR: "the credit would be more than the meter can hold",
+        TokenOutcome.LOCKED_OUT: "too many wrong tokens; the meter takes none for a while",
+        TokenOutcome.BUSY: "the meter is still judging the token",
+    }
+)
+
 TAKEN: Final = frozenset(
     {
         TokenOutcome.ACCEPT,

@@ -1,0 +1,1 @@
+"""Protocol, line and profile together: the abilities of one meter."""

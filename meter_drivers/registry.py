@@ -1,0 +1,311 @@
+"""From a link and a profile to a meter: the table of link kinds, and the lines of this process.
+
+    modbus-tcp://host:port/unit                          port 502 and unit 1 unless said
+    modbus-rtu-tcp://host:port/unit?baud=9600            RTU frames through a transparent gateway
+    modbus-rtu:///dev/ttyUSB0?unit=1&baud=9600&parity=N  line settings of the profile unless said;
+                                                         stop_bits=1|2, echo=1 for an adapter
+                                                         that hears itself
+
+A port or a gateway has one owner in a process: two links to it share one bus, so that their
+exchanges cannot mix. Between processes a serial port is locked; a TCP gateway cannot be, so give
+each gateway to one process.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from meter_drivers.bus.modbus import FRAME_SIZE_MAX, MeterTiming, ModbusBus, Pacing
+from meter_drivers.capabilities import Meter
+from meter_drivers.drivers.modbus import build_meter
+from meter_drivers.drivers.modbus_line import MeterLine
+from meter_drivers.errors import LineBusyError, LinkSyntaxError
+from meter_drivers.profiles.loader import load_profile
+from meter_drivers.profiles.model import LineSettings, Parity, Profile
+from meter_drivers.protocols.modbus.credit import SiteKey
+from meter_drivers.protocols.modbus.frames import (
+    UNIT_MAX,
+    UNIT_MIN,
+    UNIT_OF_GATEWAY,
+    RTUFraming,
+    TCPFraming,
+)
+from meter_drivers.transports.port import SystemTimer
+from meter_drivers.transports.serial import SerialStream
+from meter_drivers.transports.tcp import TCPStream
+
+MODBUS_PORT: Final = 502
+CONNECT_TIMEOUT_S: Final = 3.0
+NETWORK_ALLOWANCE_S: Final = 1.0
+"""What a network and a gateway may add to an answer."""
+SERIAL_ALLOWANCE_S: Final = 0.05
+"""What a USB adapter and its driver may hold back."""
+GAP_S_MIN: Final = 0.00175
+"""The gap above 19200 baud (Modbus over Serial Line V1.02, 2.5.1.1)."""
+BITS_PER_CHARACTER: Final = 11
+BAUDS: Final = frozenset({300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200})
+
+_SERIAL_OPTIONS: Final = frozenset({"unit", "baud", "parity", "stop_bits", "echo"})
+
+
+@dataclass(frozen=True, slots=True)
+class BusSpec:
+    """What a link says about its line; links to one line must agree in all of it."""
+
+    kind: str
+    place: str
+    port: int
+    line: LineSettings | None
+    """`None` where no serial line is set from here."""
+    strips_echo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link, read: the line, and the unit on it."""
+
+    bus: BusSpec
+    unit: int
+
+
+class BusPool:
+    """The lines of one process: one bus for each port and gateway, kept while it lives.
+
+    A bus outlives its sessions, so that its quarantine and its pauses do too; without sessions
+    its port or connection is closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buses: dict[tuple[str, int], tuple[BusSpec, ModbusBus]] = {}
+
+    @contextmanager
+    def use(self, spec: BusSpec) -> Iterator[ModbusBus]:
+        """Hold the bus of a line for a while.
+
+        Raises:
+            LineBusyError: If the line is in use here with other settings.
+        """
+        bus = self._find_or_make(spec)
+        bus.acquire()
+        try:
+            yield bus
+        finally:
+            bus.release()
+
+    def _find_or_make(self, spec: BusSpec) -> ModbusBus:
+        place = (spec.place, spec.port)
+        with self._lock:
+            if place not in self._buses:
+                self._buses[place] = (spec, _BUS_MAKERS[spec.kind](spec))
+            known, bus = self._buses[place]
+        if known != spec:
+            reason = f"it is used as {known.kind} with {known.line}, not {spec.kind}, {spec.line}"
+            raise LineBusyError(bus.link, reason)
+        return bus
+
+
+_PROCESS_POOL: Final = BusPool()
+
+
+@contextmanager
+def open_meter(
+    link: str,
+    *,
+    profile: str,
+    timeout_s: float | None = None,
+    site_key: bytes | None = None,
+    pool: BusPool = _PROCESS_POOL,
+) -> Iterator[Meter]:
+    """Give a meter for a while; the line opens when it is first used.
+
+    `profile` is the name of a built-in profile or the path of a `.toml` file; `timeout_s` replaces
+    the time the profile gives a meter to begin its answer; `site_key` (32 bytes) is for credit
+    orders.
+
+    Raises:
+        LinkSyntaxError: If the link cannot be read.
+        ProfileError: If there is no such profile, or it is wrong.
+        LineBusyError: If the line is in use here with other settings.
+    """
+    loaded = load_profile(profile)
+    parsed = parse_link(link, loaded)
+    with pool.use(parsed.bus) as bus:
+        line = MeterLine(
+            bus=bus,
+            unit=parsed.unit,
+            profile=loaded,
+            timing=_time(loaded, timeout_s),
+            site_key=None if site_key is None else SiteKey(site_key),
+        )
+        yield build_meter(line, link=link)
+
+
+def _time(profile: Profile, timeout_s: float | None) -> MeterTiming:
+    timing = profile.timing
+    return MeterTiming(
+        turnaround_s=timing.turnaround_ms / 1000,
+        switch_s=timing.switch_ms / 1000,
+        answer_s=timing.answer_ms / 1000 if timeout_s is None else timeout_s,
+    )
+
+
+# --- links --------------------------------------------------------------------------------------
+def parse_link(link: str, profile: Profile) -> Link:
+    """Return what a link says, completed from the profile.
+
+    Raises:
+        LinkSyntaxError: If it cannot be read.
+    """
+    try:
+        parts = urlsplit(link)
+        options = {
+            key: values[-1]
+            for key, values in parse_qs(
+                parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)
+            ).items()
+        }
+    except ValueError as error:
+        raise LinkSyntaxError(link, str(error)) from error
+    if parts.scheme not in _LINK_PARSERS:
+        known = ", ".join(sorted(_LINK_PARSERS))
+        raise LinkSyntaxError(link, f"kind {parts.scheme!r} is not one of {known}")
+    return _LINK_PARSERS[parts.scheme](link, parts, options, profile)
+
+
+def _parse_tcp(link: str, parts: SplitResult, options: Mapping[str, str], profile: Profile) -> Link:
+    del profile
+    _refuse_unknown(link, options, frozenset())
+    host, port = _parse_address(link, parts)
+    unit = _parse_unit(link, parts.path.strip("/") or str(UNIT_MIN), serial=False)
+    return Link(BusSpec(parts.scheme, host, port, line=None), unit)
+
+
+def _parse_rtu_tcp(
+    link: str, parts: SplitResult, options: Mapping[str, str], profile: Profile
+) -> Link:
+    _refuse_unknown(link, options, frozenset({"baud"}))
+    host, port = _parse_address(link, parts)
+    unit = _parse_unit(link, parts.path.strip("/") or str(UNIT_MIN), serial=True)
+    line = LineSettings(_parse_baud(link, options, profile.line), Parity.NONE, 1)
+    return Link(BusSpec(parts.scheme, host, port, line), unit)
+
+
+def _parse_rtu(link: str, parts: SplitResult, options: Mapping[str, str], profile: Profile) -> Link:
+    _refuse_unknown(link, options, _SERIAL_OPTIONS)
+    if parts.netloc or len(parts.path) <= 1:
+        problem = "the path of the port is missing; three slashes come before it"
+        raise LinkSyntaxError(link, problem)
+    unit = _parse_unit(link, options.get("unit", str(UNIT_MIN)), serial=True)
+    parity = options.get("parity", profile.line.parity).upper()
+    if parity not in list(Parity):
+        raise LinkSyntaxError(link, f"parity {parity!r} is not N, E or O")
+    stop_bits = _parse_number(link, "stop_bits", options, profile.line.stop_bits)
+    if stop_bits not in {1, 2}:
+        raise LinkSyntaxError(link, f"stop_bits {stop_bits} is not 1 or 2")
+    line = LineSettings(_parse_baud(link, options, profile.line), Parity(parity), stop_bits)
+    strips_echo = bool(_parse_number(link, "echo", options, 0))
+    return Link(BusSpec(parts.scheme, parts.path, 0, line, strips_echo), unit)
+
+
+def _parse_address(link: str, parts: SplitResult) -> tuple[str, int]:
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise LinkSyntaxError(link, str(error)) from error
+    if not host:
+        problem = "the host is missing"
+        raise LinkSyntaxError(link, problem)
+    return host, MODBUS_PORT if port is None else port
+
+
+def _parse_unit(link: str, text: str, *, serial: bool) -> int:
+    is_number = text.isascii() and text.isdigit()
+    unit = int(text) if is_number else 0
+    if UNIT_MIN <= unit <= UNIT_MAX or (unit == UNIT_OF_GATEWAY and not serial):
+        return unit
+    raise LinkSyntaxError(link, f"unit {text!r} is not from {UNIT_MIN} to {UNIT_MAX}")
+
+
+def _parse_baud(link: str, options: Mapping[str, str], line: LineSettings) -> int:
+    baud = _parse_number(link, "baud", options, line.baud)
+    if baud not in BAUDS:
+        raise LinkSyntaxError(link, f"baud {baud} is not one of {sorted(BAUDS)}")
+    return baud
+
+
+def _parse_number(link: str, name: str, options: Mapping[str, str], default: int) -> int:
+    text = options.get(name, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise LinkSyntaxError(link, f"{name} {text!r} is no number")
+    return int(text)
+
+
+def _refuse_unknown(link: str, options: Mapping[str, str], known: frozenset[str]) -> None:
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        allowed = ", ".join(sorted(known)) or "none"
+        raise LinkSyntaxError(link, f"unknown option {unknown[0]!r}; allowed here: {allowed}")
+
+
+_LinkParser = Callable[[str, SplitResult, Mapping[str, str], Profile], Link]
+_LINK_PARSERS: Final[Mapping[str, _LinkParser]] = MappingProxyType(
+    {"modbus-tcp": _parse_tcp, "modbus-rtu-tcp": _parse_rtu_tcp, "modbus-rtu": _parse_rtu}
+)
+
+
+# --- buses --------------------------------------------------------------------------------------
+def _make_tcp_bus(spec: BusSpec) -> ModbusBus:
+    return ModbusBus(
+        TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S),
+        TCPFraming(),
+        pacing=Pacing(gap_s=0, answer_s=NETWORK_ALLOWANCE_S),
+        timer=SystemTimer(),
+        reopens_after_silence=True,
+    )
+
+
+def _make_rtu_tcp_bus(spec: BusSpec) -> ModbusBus:
+    assert spec.line is not None, "an RTU line has settings"
+    return ModbusBus(
+        TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S),
+        RTUFraming(),
+        pacing=pace_serial(spec.line.baud, allowance_s=NETWORK_ALLOWANCE_S),
+        timer=SystemTimer(),
+        reopens_after_silence=False,
+    )
+
+
+def _make_rtu_bus(spec: BusSpec) -> ModbusBus:
+    assert spec.line is not None, "an RTU line has settings"
+    line = spec.line
+    return ModbusBus(
+        SerialStream(spec.place, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits),
+        RTUFraming(),
+        pacing=pace_serial(line.baud, allowance_s=SERIAL_ALLOWANCE_S, strips_echo=spec.strips_echo),
+        timer=SystemTimer(),
+        reopens_after_silence=False,
+    )
+
+
+def pace_serial(baud: int, *, allowance_s: float, strips_echo: bool = False) -> Pacing:
+    """Return the times of a serial line of this speed."""
+    character_s = BITS_PER_CHARACTER / baud
+    return Pacing(
+        gap_s=max(3.5 * character_s, GAP_S_MIN),
+        answer_s=FRAME_SIZE_MAX * character_s + allowance_s,
+        strips_echo=strips_echo,
+    )
+
+
+_BUS_MAKERS: Final[Mapping[str, Callable[[BusSpec], ModbusBus]]] = MappingProxyType(
+    {
+        "modbus-tcp": _make_tcp_bus,
+        "modbus-rtu-tcp": _make_rtu_tcp_bus,
+        "modbus-rtu": _make_rtu_bus,
+    }
+)
