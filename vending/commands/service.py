@@ -57,11 +57,14 @@ def queue_commands(
     if not new:
         return []
     now = clock.now()
-    first = {each.dedupe_key: each for each in reversed(new)}
-    repository.insert_new(
-        connection,
-        [rules.start(first[key], CommandId(new_uuid7(clock)), now) for key in sorted(first)],
-    )
+    first = {each.dedupe_key: each for each in reversed(new)}  # the first of twins stays
+    # Identifiers rise in the order given: it decides whose turn at a meter comes first.
+    ids = sorted(new_uuid7(clock) for _ in first)
+    started = [
+        rules.start(each, CommandId(new_id), now)
+        for each, new_id in zip(reversed(first.values()), ids, strict=True)
+    ]
+    repository.insert_new(connection, sorted(started, key=lambda each: each.dedupe_key))
     stored = repository.find_by_keys(connection, first.keys())
     for each in new:
         if not rules.is_same_order(stored[each.dedupe_key], each):
