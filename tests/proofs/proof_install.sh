@@ -8,12 +8,14 @@
 #
 #   SUITE   Debian release to install on (bookworm)
 #   PYTHON  the interpreter whose pip configuration the chroot borrows while it installs (python3)
+#   UNITS=1 boots systemd on the installed tree as well and has the units serve
 #   KEEP=1  leaves the folder for inspection
 set -Eeuo pipefail
 
 suite=${SUITE:-bookworm}
 python=${PYTHON:-python3}
 keep=${KEEP:-0}
+units=${UNITS:-0}
 readonly install_limit_s=1200 answer_limit_s=60 stop_limit_s=20 base_age_days=14
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -49,9 +51,15 @@ outer() {
     trap outer_cleanup EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    if [ "$units" = 1 ]; then
+        cgroup=$(findmnt --noheadings --output TARGET --types cgroup2 | head -n 1)
+        [ -n "$cgroup" ] || fail 'UNITS=1 needs cgroup2 to be mounted'
+        cgroup=$cgroup/proof-install.$$
+        mkdir "$cgroup"
+    fi
     # Mounts and processes live in namespaces of their own; both end with their first process,
     # and that one ends when this shell does, however it does.
-    PROOF_WORK=$work setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child=KILL \
+    PROOF_WORK=$work PROOF_CGROUP=${cgroup:-} setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child=KILL \
         "${BASH_SOURCE[0]}" &
     inner_pid=$!
     wait "$inner_pid"
@@ -63,6 +71,14 @@ outer_cleanup() {
     if [ -n "$inner_pid" ]; then
         kill -KILL "$inner_pid" 2>/dev/null || true
         wait "$inner_pid" 2>/dev/null || true
+    fi
+    if [ -n "${cgroup:-}" ]; then
+        # The kernel empties the groups a moment after the last process is gone.
+        for _ in $(seq 50); do
+            find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
+            [ -d "$cgroup" ] || break
+            sleep 0.1
+        done
     fi
     if [ "$keep" = 1 ]; then
         say "kept $work" >&2
@@ -97,6 +113,10 @@ prepare_root() {
     # No service may start while packages are installed.
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 0755 "$root/usr/sbin/policy-rc.d"
+    put_checkout
+}
+
+put_checkout() {
     mkdir -p "$root/usr/src/vending"
     git -C "$repository" -c safe.directory="$repository" archive HEAD |
         tar -C "$root/usr/src/vending" --no-same-owner -xf -
@@ -163,9 +183,9 @@ check_tree() {
         fail 'something of the release can be changed by others than root'
 }
 
-# Runs a command in the chroot as the account `vending`, as its service would.
-as_vending() {
-    chroot --userspec=vending:vending "$root" /usr/bin/env -i -C /var/lib/vending \
+# Becomes a command in the chroot, run by the account `vending` as its service would run it.
+become_vending() {
+    exec chroot --userspec=vending:vending "$root" /usr/bin/env -i -C /var/lib/vending \
         PATH=/opt/vending/current/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/var/lib/vending \
         VENDING_DATA_DIR=/var/lib/vending VENDING_HOST=127.0.0.1 VENDING_PORT="$port" \
         VENDING_KEY_STORE_PASSPHRASE_FILE=/run/credentials/key_store_passphrase "$@"
@@ -181,13 +201,13 @@ with socket.socket() as probe:
     chroot "$root" chown -R vending:vending /run/credentials
     chmod 0400 "$root/run/credentials/key_store_passphrase"
     say 'runs vending init'
-    as_vending timeout 120 vending init >"$work/init.log" 2>&1 ||
+    (become_vending timeout 120 vending init) >"$work/init.log" 2>&1 ||
         { tail -n 40 "$work/init.log" >&2 && fail 'vending init failed'; }
 }
 
 # Asks for a path from outside the chroot until it answers 200, the server ends or time is up.
 await_answer() {
-    "$python" -I - "http://127.0.0.1:$port$1" "$server_pid" "$answer_limit_s" <<'PYTHON'
+    "${enter[@]}" "$python" -I - "http://127.0.0.1:$port$1" "$server_pid" "$answer_limit_s" <<'PYTHON'
 import os
 import sys
 import time
@@ -218,7 +238,7 @@ PYTHON
 
 serve() {
     say 'runs vending serve'
-    as_vending vending serve >"$work/serve.log" 2>&1 &
+    (become_vending vending serve) >"$work/serve.log" 2>&1 &
     server_pid=$!
     local server_uid status=0
     healthy_s=$(await_answer /healthz) || { tail -n 40 "$work/serve.log" >&2 && fail '/healthz'; }
@@ -232,8 +252,58 @@ serve() {
     [ "$status" -eq 0 ] || [ "$status" -eq 143 ] || fail "the server ended with status $status"
 }
 
+# Has systemd run the units, with every restriction they carry, and asks them the same questions.
+serve_by_units() {
+    local unit
+    say 'boots systemd and starts vending.target'
+    port=8080
+    cp "$root/run/credentials/key_store_passphrase" "$root/etc/vending/credentials/"
+    chroot "$root" chown root:root /etc/vending/credentials/key_store_passphrase
+    put_checkout
+    { in_root DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends \
+        systemd systemd-sysv dbus &&
+        in_root /usr/src/vending/docs/deploy/install.sh units &&
+        in_root systemctl enable vending.target vending.service vending-worker.service; } \
+        >"$work/units.log" 2>&1 || { tail -n 20 "$work/units.log" >&2 && fail 'the units'; }
+    rm -rf "$root/usr/src/vending" "$root/usr/sbin/policy-rc.d"
+    umount "$root/proc"
+    (
+        echo "$BASHPID" >"$PROOF_CGROUP/cgroup.procs"
+        exec unshare --mount --propagation private --pid --fork --kill-child=KILL --cgroup --uts \
+            --ipc --net "$repository/tests/proofs/boot_units.sh" "$root"
+    ) >"$work/systemd.log" 2>&1 </dev/null &
+    server_pid=
+    for _ in $(seq 100); do
+        server_pid=$(pgrep -P "$!") && break
+        sleep 0.1
+    done
+    [ -n "$server_pid" ] || { tail -n 20 "$work/systemd.log" >&2 && fail 'systemd did not start'; }
+    enter=(nsenter --target "$server_pid" --net)
+    local inside=(nsenter --target "$server_pid" --mount --pid --cgroup --uts --ipc --net)
+    if ! { await_answer /healthz && await_answer /readyz; } >/dev/null; then
+        "${inside[@]}" journalctl --no-pager --lines 40 --unit 'vending*' >&2
+        fail 'the units do not serve'
+    fi
+    for unit in vending.service vending-worker.service; do
+        "${inside[@]}" systemctl is-active --quiet "$unit" || {
+            "${inside[@]}" journalctl --no-pager --lines 40 --unit "$unit" >&2
+            fail "$unit is not active"
+        }
+        [ "$("${inside[@]}" systemctl show --property NRestarts --value "$unit")" = 0 ] ||
+            fail "$unit was restarted"
+    done
+    "${inside[@]}" vending-admin doctor >"$work/doctor.log" 2>&1 ||
+        { tail -n 40 "$work/doctor.log" >&2 && fail 'vending-admin doctor failed'; }
+    "${inside[@]}" systemctl stop vending.target vending.service vending-worker.service
+    for unit in vending.service vending-worker.service; do
+        [ "$("${inside[@]}" systemctl show --property Result --value "$unit")" = success ] ||
+            fail "$unit did not stop in good order"
+    done
+    kill -KILL "$server_pid"
+}
+
 inner() {
-    local release_mb root_mb install_s base_s
+    local release_mb root_mb install_s base_s python_version by_units=no enter=()
     work=$PROOF_WORK root=$PROOF_WORK/root
     # tail --pid and kill need a /proc that shows this namespace.
     mount -t proc proc /proc
@@ -249,9 +319,15 @@ inner() {
     serve
     release_mb=$(du -sm "$root/opt/vending" | cut -f 1)
     root_mb=$(du -smx "$root" | cut -f 1)
-    printf 'proof-install: ok suite=%s python=%s seconds=%d base_s=%d install_s=%d healthz_s=%s release_mb=%d root_mb=%d commit=%s\n' \
-        "$suite" "$(in_root /opt/vending/current/bin/python -c 'import platform; print(platform.python_version())')" \
-        "$SECONDS" "$base_s" "$install_s" "$healthy_s" "$release_mb" "$root_mb" \
+    python_version=$(in_root /opt/vending/current/bin/python -c \
+        'import platform; print(platform.python_version())')
+    if [ "$units" = 1 ]; then
+        serve_by_units
+        by_units=yes
+    fi
+    printf 'proof-install: ok suite=%s python=%s seconds=%d base_s=%d install_s=%d healthz_s=%s release_mb=%d root_mb=%d units=%s commit=%s\n' \
+        "$suite" "$python_version" "$SECONDS" "$base_s" "$install_s" "$healthy_s" \
+        "$release_mb" "$root_mb" "$by_units" \
         "$(git -C "$repository" -c safe.directory="$repository" rev-parse --short HEAD)"
 }
 
