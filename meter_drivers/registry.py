@@ -72,16 +72,23 @@ class Link:
     unit: int
 
 
+@dataclass(slots=True)
+class _Owned:
+    spec: BusSpec
+    bus: ModbusBus
+    user_count: int = 0
+
+
 class BusPool:
     """The lines of one process: one bus for each port and gateway, kept while it lives.
 
     A bus outlives its sessions, so that its quarantine and its pauses do too; without sessions
-    its port or connection is closed.
+    its port or connection is closed. It is bounded by the number of lines.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._buses: dict[tuple[str, int], tuple[BusSpec, ModbusBus]] = {}
+        self._owned: dict[tuple[str, int], _Owned] = {}
 
     @contextmanager
     def use(self, spec: BusSpec) -> Iterator[ModbusBus]:
@@ -90,23 +97,26 @@ class BusPool:
         Raises:
             LineBusyError: If the line is in use here with other settings.
         """
-        bus = self._find_or_make(spec)
-        bus.acquire()
-        try:
-            yield bus
-        finally:
-            bus.release()
-
-    def _find_or_make(self, spec: BusSpec) -> ModbusBus:
-        place = (spec.place, spec.port)
         with self._lock:
-            if place not in self._buses:
-                self._buses[place] = (spec, _BUS_MAKERS[spec.kind](spec))
-            known, bus = self._buses[place]
-        if known != spec:
-            reason = f"it is used as {known.kind} with {known.line}, not {spec.kind}, {spec.line}"
-            raise LineBusyError(bus.link, reason)
-        return bus
+            owned = self._find_or_make(spec)
+            owned.user_count += 1
+        try:
+            yield owned.bus
+        finally:
+            with self._lock:
+                owned.user_count -= 1
+                if owned.user_count == 0:
+                    owned.bus.rest()
+
+    def _find_or_make(self, spec: BusSpec) -> _Owned:
+        place = (spec.place, spec.port)
+        known = self._owned.get(place)
+        if known is not None and known.spec != spec and known.user_count:
+            reason = f"it is used with other settings here ({known.bus.link}); wait for its end"
+            raise LineBusyError(spec.place, reason)
+        if known is None or known.spec != spec:
+            known = self._owned[place] = _Owned(spec, _BUS_MAKERS[spec.kind](spec))
+        return known
 
 
 _PROCESS_POOL: Final = BusPool()

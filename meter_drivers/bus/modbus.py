@@ -16,7 +16,6 @@ quarantine is what prevents it, and the byte count that `protocols.modbus.frames
 """
 
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -116,8 +115,6 @@ class ModbusBus:
         self._timer = timer
         self._reopens_after_silence = reopens_after_silence
         self._turns = Turns(stream.link)
-        self._users_lock = threading.Lock()
-        self._user_count = 0
         self._transaction = 0
         self._last_unit: int | None = None
         self._silent_since_s = timer.now_s()
@@ -174,18 +171,9 @@ class ModbusBus:
             case RegistersRead():
                 return Unknown("the answer was one to a read")
 
-    def acquire(self) -> None:
-        """Count one more user of this line."""
-        with self._users_lock:
-            self._user_count += 1
-
-    def release(self) -> None:
-        """Count one user less; without any the line is closed, and opens again on use."""
-        with self._users_lock:
-            assert self._user_count > 0, "released more often than acquired"
-            self._user_count -= 1
-            if self._user_count == 0:
-                self._stream.close()
+    def rest(self) -> None:
+        """Close the line until it is used again; only for a bus that nobody uses now."""
+        self._stream.close()
 
     def _read_once(self, request: ReadRequest, timing: MeterTiming) -> tuple[int, ...]:
         match self._exchange(request, timing):
