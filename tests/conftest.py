@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pytest_socket import socket_allow_hosts
 
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, memory_folder
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.values.clock import FixedClock
@@ -42,7 +42,7 @@ def fixed_clock() -> FixedClock:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
+    with PostgresServer(parent=memory_folder()) as server:
         yield server
 
 

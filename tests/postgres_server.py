@@ -33,14 +33,31 @@ with warnings.catch_warnings():
 START_TRIES_MAX = 500
 START_PAUSE_S = 0.02
 STOP_TIMEOUT_S = 20
+MEMORY = Path("/dev/shm")  # noqa: S108 # the folder below it is made by mkdtemp
+MEMORY_BYTES_MIN = 2 * 1024**3
+
+
+def memory_folder() -> Path | None:
+    """Return a folder in memory with room for the databases of a test run; None: there is none.
+
+    Functional tests copy a database each; on a disk the copying is most of their time.
+    """
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:
+        return MEMORY
+    return None
 
 
 class PostgresServer:
     """A running server; stopped, and its folder deleted, at the end of its `with` block."""
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        """Start a server; `settings` are parameters of postgresql.conf."""
-        self.folder = Path(tempfile.mkdtemp(prefix="vending-pg-"))
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, parent: Path | None = None
+    ) -> None:
+        """Start a server in a new folder below `parent`, by default the temporary folder.
+
+        `settings` are parameters of postgresql.conf.
+        """
+        self.folder = Path(tempfile.mkdtemp(prefix="vending-pg-", dir=parent))
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._wheel = _initialise(self.folder / "data")
