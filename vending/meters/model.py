@@ -27,10 +27,10 @@ PORT_MAX: Final = 65_535
 _TARIFF_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _PROFILE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]"
-_TCP_LINK: Final = re.compile(rf"modbus-tcp://(?:{_HOST}):(\d{{1,5}})/(\d{{1,3}})")
+_TCP_LINK: Final = re.compile(rf"modbus-tcp://(?:{_HOST}):([0-9]{{1,5}})/([0-9]{{1,3}})")
 _RTU_LINK: Final = re.compile(
     r"modbus-rtu:///dev/(?:[A-Za-z0-9_+:-][A-Za-z0-9_.+:-]*/){0,4}[A-Za-z0-9_+:-][A-Za-z0-9_.+:-]*"
-    r"\?unit=(\d{1,3})&baud=(\d{3,6})"
+    r"\?unit=([0-9]{1,3})&baud=([0-9]{3,6})"
 )
 
 

@@ -74,9 +74,9 @@ def list_meters(
 
 
 def update_meter(connection: Connection, meter: Meter) -> None:
-    """Store what has changed about a meter; its id and PAN never do."""
+    """Store what has changed about a meter; its id, PAN and currency never do."""
     row = _to_row(meter)
-    del row["id"], row["pan"]
+    del row["id"], row["pan"], row["currency"]
     connection.execute(update(meters).where(meters.c.id == meter.id).values(row))
 
 

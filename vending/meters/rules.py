@@ -60,8 +60,8 @@ UDEG_PER_DEGREE: Final = 1_000_000
 _LENGTHS: Final = (11, 13, 18)
 _ZEROS_LOST_MAX: Final = 4
 """A MeterPAN of IIN 0000 has that many zeros in front."""
-_DEGREES: Final = re.compile(r"(-?)(\d{1,3})(?:\.(\d{1,15}))?")
-_NUMBER: Final = re.compile(r"\d{1,4}")
+_DEGREES: Final = re.compile(r"(-?)([0-9]{1,3})(?:\.([0-9]{1,15}))?")
+_NUMBER: Final = re.compile(r"[0-9]{1,4}")
 INITIAL_STATES: Final = (
     MeterState.STOCK, MeterState.INSTALLED, MeterState.COMMISSIONED, MeterState.BLOCKED,
 )  # fmt: skip

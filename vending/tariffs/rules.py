@@ -37,8 +37,8 @@ UNITS_PER_SALE_MAX: Final = 180_223
 
 _NET_DENOMINATOR: Final = MICRO_PER_MAJOR * UNITS_PER_KWH
 _GROSS_DENOMINATOR: Final = _NET_DENOMINATOR * BASIS_POINTS_PER_WHOLE
-_PRICE: Final = re.compile(r"(\d{1,8})(?:\.(\d{1,6}))?")
-_PERCENT: Final = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?")
+_PRICE: Final = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,6}))?")
+_PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?")
 
 
 def compute_quote(tender: Money, brought_forward: Money, tariff: Tariff) -> Quote:

@@ -26,8 +26,9 @@ PROGRESS_STEP_ROWS: Final = 1_000
 BATCH_SIZE: Final = 500
 """Records in one statement: about 20 columns each stay below the 32,766 parameters of SQLite."""
 
-_SCIENTIFIC: Final = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE][+-]?\d+")
+_SCIENTIFIC: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
+_ZIP_MARK: Final = b"PK\x03\x04"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 RecordT = TypeVar("RecordT")
@@ -263,6 +264,8 @@ def _describe_encoding(line: bytes) -> str:
     likely = "in another encoding"
     if line.startswith(_UTF16_MARKS):
         likely = "in UTF-16"
+    elif line.startswith(_ZIP_MARK):
+        likely = "a spreadsheet's own file"
     else:
         try:
             line.decode("gb18030")
