@@ -5,7 +5,8 @@ VendingError
 │   ├── KeyStoreMissingError       there is none yet
 │   ├── KeyStoreExistsError        there is one already
 │   ├── KeyStoreCorruptError       damaged, tampered with, or rolled back
-│   └── GenerationUnknownError     nothing to tell its age by
+│   ├── GenerationUnknownError     nothing to tell its age by
+│   └── GenerationFileError        its companion file cannot be read or written
 ├── UnlockError                its passphrase or key file
 │   ├── WrongPassphraseError, WrongKeyFileError, UnlockKindError
 │   └── WeakPassphraseError, KeyFileError
@@ -97,6 +98,25 @@ class GenerationUnknownError(KeyStoreError):
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__("the generation file of the key store is missing")
+
+
+class GenerationFileError(KeyStoreError):
+    """The data folder does not let the generation file be read or written.
+
+    A change of the store was committed before its generation is written: it stands.
+    """
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "key_store_generation_file"
+    remedy = (
+        "Give the service its data folder, with space in it, and open the key store again; a "
+        "change that ended here is stored, and need not be repeated."
+    )
+
+    def __init__(self, path: str, *, why: str) -> None:
+        self.path = path
+        self.why = why
+        super().__init__("the generation file of the key store cannot be read or written")
 
 
 # --- unlocking ---------------------------------------------------------------------------------

@@ -21,7 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vending.keystore.errors import Damage, GenerationUnknownError, KeyStoreCorruptError
+from vending.keystore.errors import (
+    Damage,
+    GenerationFileError,
+    GenerationUnknownError,
+    KeyStoreCorruptError,
+)
 from vending.keystore.sealing import Keyring, Purpose
 
 FILE_NAME: Final = "keystore.generation"
@@ -57,12 +62,17 @@ class GenerationFile:
 
         Read it before the database: the database is always written first, so that a change
         made by another process in between never looks like a roll-back.
+
+        Raises:
+            GenerationFileError: It is there and cannot be read.
         """
         try:
             with self.path.open("rb") as file:
                 return file.read(_FILE_BYTES_MAX)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def check(self, held: bytes | None, present: Generation, keyring: Keyring) -> None:
         """Hold `present`, as read from the database, against the file; move the file forward.
@@ -70,6 +80,7 @@ class GenerationFile:
         Raises:
             GenerationUnknownError: There is no file.
             KeyStoreCorruptError: The file was altered, or is newer than `present`.
+            GenerationFileError: The data folder cannot be written.
         """
         if held is None:
             raise GenerationUnknownError(str(self.path))
@@ -83,26 +94,38 @@ class GenerationFile:
             self.advance(present, keyring)
 
     def advance(self, present: Generation, keyring: Keyring) -> None:
-        """Write `present` to the file unless another process wrote a newer one meanwhile."""
+        """Write `present` to the file unless another process wrote a newer one meanwhile.
+
+        Raises:
+            KeyStoreCorruptError: The file was altered meanwhile.
+            GenerationFileError: The data folder cannot be written.
+        """
         with self._locked_folder():
             held = self.read()
             if held is None or _parse(held, keyring).number < present.number:
                 self._replace(present, keyring)
 
     def overwrite(self, present: Generation, keyring: Keyring) -> None:
-        """Write `present` to the file, whatever it held."""
+        """Write `present` to the file, whatever it held.
+
+        Raises:
+            GenerationFileError: The data folder cannot be written.
+        """
         with self._locked_folder():
             self._replace(present, keyring)
 
     @contextmanager
     def _locked_folder(self) -> Iterator[None]:
-        descriptor = os.open(self.path.parent, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def _replace(self, present: Generation, keyring: Keyring) -> None:
         """Replace the file by one for `present`, whole or not at all."""
@@ -115,6 +138,9 @@ class GenerationFile:
             Path(name).replace(self.path)
         finally:
             Path(name).unlink(missing_ok=True)
+
+    def _refusal(self, error: OSError) -> GenerationFileError:
+        return GenerationFileError(str(self.path), why=error.strerror or type(error).__name__)
 
     def __repr__(self) -> str:
         return f"GenerationFile({str(self.path)!r})"

@@ -79,6 +79,7 @@ def open_store(database: Database, unlock: Unlock, *, data_folder: Path) -> Open
         KeyStoreMissingError: None was made.
         KeyStoreCorruptError: It was damaged, tampered with or rolled back.
         GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
         WrongPassphraseError: It is whole, and the passphrase is another one.
         WrongKeyFileError: It is whole, and the key file is another one.
         UnlockKindError: It opens with the other kind of key.
@@ -117,6 +118,7 @@ def reload_store(database: Database, store: OpenKeyStore) -> OpenKeyStore:
         KeyStoreMissingError: It is gone.
         KeyStoreCorruptError: It was damaged, tampered with or rolled back.
         GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
     """
     held = store.generation_file.read()
     with database.read() as connection:
@@ -140,6 +142,7 @@ def import_components(
         KeyStoreMissingError: The store is gone.
         KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
         GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
     """
     secret, check_value = combine(brought)
     register = KeyReference.of(brought.attributes)
@@ -172,6 +175,7 @@ def retire_key(
         KeyStoreMissingError: The store is gone.
         KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
         GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
     """
 
     def change(connection: Connection, present: OpenKeyStore) -> HeaderRow | None:
@@ -200,6 +204,7 @@ def change_unlock(
         KeyStoreMissingError: The store is gone.
         KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
         GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
     """
 
     def change(connection: Connection, present: OpenKeyStore) -> HeaderRow:

@@ -65,6 +65,7 @@ class OpenKeyStore:
         Raises:
             GenerationUnknownError: There was no file.
             KeyStoreCorruptError: The file was altered, or is newer.
+            GenerationFileError: The data folder cannot be written.
         """
         self.generation_file.check(held, self.generation, self._keyring)
 

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from vending.keystore.errors import Damage, GenerationUnknownError, KeyStoreCorruptError
+from vending.keystore.errors import (
+    Damage,
+    GenerationFileError,
+    GenerationUnknownError,
+    KeyStoreCorruptError,
+)
 from vending.keystore.generation import FILE_NAME, Generation, GenerationFile
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import Keyring
@@ -110,13 +115,28 @@ def test_write_leaves_no_other_file_behind(file: GenerationFile) -> None:
     assert file.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_failed_write_keeps_the_old_file_and_no_scrap(file: GenerationFile) -> None:
+def test_failed_write_keeps_what_is_there_and_no_scrap(file: GenerationFile) -> None:
     folder = file.path.parent
     file.path.unlink()
     file.path.mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(GenerationFileError) as refused:
         file.overwrite(FIFTH, KEYRING)
+    assert refused.value.path == str(file.path)
+    assert "directory" in refused.value.why
     assert [path.name for path in folder.iterdir()] == [FILE_NAME]
+
+
+def test_file_that_cannot_be_read_is_refused_by_name(file: GenerationFile) -> None:
+    file.path.unlink()
+    file.path.mkdir()
+    with pytest.raises(GenerationFileError):
+        file.read()
+
+
+def test_missing_data_folder_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(GenerationFileError) as refused:
+        GenerationFile(tmp_path / "none").advance(FIFTH, KEYRING)
+    assert refused.value.why == "No such file or directory"
 
 
 def test_generation_file_prints_its_path(tmp_path: Path) -> None:
