@@ -67,7 +67,7 @@ def open_database(settings: Settings) -> Database:
 
 
 def unlock_of(settings: Settings) -> Unlock:
-    """Return what opens the key store.
+    """Return what opens the key store: what is set, else the key file that `init` made.
 
     Raises:
         KeyStoreSecretMissingError: Neither of the two settings is given.
@@ -77,6 +77,8 @@ def unlock_of(settings: Settings) -> Unlock:
         return KeyFile(settings.key_store_key_file)
     if settings.key_store_passphrase is not None:
         return Passphrase(settings.key_store_passphrase.get_secret_value())
+    if settings.own_key_file.is_file():
+        return KeyFile(settings.own_key_file)
     raise KeyStoreSecretMissingError
 
 

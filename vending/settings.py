@@ -169,6 +169,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def own_key_file(self) -> Path:
+        """Return the key file that `vending init` makes when no other secret is set."""
+        return self.data_dir / "keystore.key"
+
+    @property
     def effective_database_url(self) -> str:
         """Return the database to open: the one named, or SQLite in the data folder."""
         if self.database_url is not None and self.database_url.get_secret_value():

@@ -1,0 +1,207 @@
+"""keys: make the key store, bring keys in, list them without their secrets."""
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from vending.bootstrap import open_database, unlock_of
+from vending.cli.context import DataOption, opened_container, opened_database, read_settings
+from vending.cli.output import JsonOption, print_document, print_note
+from vending.errors import ErrorKind, VendingError
+from vending.keystore.components import KeyComponent, KeyImport
+from vending.keystore.model import KeyDescription, KeyReference
+from vending.keystore.service import (
+    adopt_generation,
+    check,
+    create_store,
+    import_components,
+    list_keys,
+    retire_key,
+)
+from vending.sts import SGC, BaseDate, KeyAttributes, KeyDerivation, KeyType, compute_expiry
+from vending.values.clock import SystemClock
+
+app: Final = typer.Typer(help="Vending keys: import, list, check.", no_args_is_help=True)
+
+SgcOption = Annotated[str, typer.Option("--sgc", help="Supply group code, 6 digits.")]
+KrnOption = Annotated[int, typer.Option("--krn", help="Key revision number, 1 to 9.")]
+KtOption = Annotated[int, typer.Option("--kt", help="Key type: 1 default, 2 unique, 3 common.")]
+
+
+class ComponentsMissingError(VendingError):
+    """Components can be typed at a terminal or come from a file, and came from neither."""
+
+    kind = ErrorKind.INVALID
+    code = "key_components_missing"
+    remedy = (
+        "Run the command at a terminal and type the components, or pass --components FILE with "
+        "one component a line, each optionally followed by its check value."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("no key components were given")
+
+
+class KeyStoreDamagedError(VendingError):
+    """`keys check` found damage."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "key_store_damaged"
+    remedy = "Stop vending and restore the newest backup of database and data folder together."
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} part(s) of the key store fail their check", count=count)
+
+
+@app.command("create")
+def create(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Make an empty key store; `vending init` does it for a new installation."""
+    with opened_database(data) as (settings, database):
+        create_store(
+            database, unlock_of(settings), data_folder=settings.data_dir, clock=SystemClock()
+        )
+    print_document({"key_store": "created"}, as_json=as_json)
+
+
+@app.command("import")
+def import_key(
+    sgc: SgcOption,
+    krn: KrnOption,
+    ken: Annotated[int, typer.Option("--ken", help="Key expiry number, 0 to 255.")] = 255,
+    kt: KtOption = 2,
+    base_date: Annotated[int, typer.Option("--base-date", help="1993, 2014 or 2035.")] = 2014,
+    dkga: Annotated[int, typer.Option("--dkga", help="Key derivation: 2 or 4.")] = 4,
+    components: Annotated[
+        Path | None,
+        typer.Option(
+            "--components",
+            help="File with one component a line, optionally its check value after it; "
+            "without it, each is asked for without echo.",
+        ),
+    ] = None,
+    check_value: Annotated[
+        str | None, typer.Option("--check-value", help="Check value of the whole key.")
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Mark as a demonstration key.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring in a vending key in two or more components, each held by another person."""
+    attributes = KeyAttributes(
+        sgc=SGC(sgc),
+        kt=KeyType(kt),
+        krn=krn,
+        ken=ken,
+        base_date=BaseDate(base_date),
+        dkga=KeyDerivation(dkga),
+    )
+    brought = KeyImport(
+        attributes=attributes,
+        components=_read_components(components),
+        check_value=check_value,
+        is_demo=demo,
+    )
+    with opened_container(data) as container:
+        _, shown = import_components(
+            container.database, container.store, brought, clock=container.clock
+        )
+    print_document(_row(shown), as_json=as_json)
+    print_note("Compare the check value with the ceremony's form.", as_json=as_json)
+
+
+@app.command("list")
+def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the keys: attributes, check value, expiry; never the key."""
+    with opened_container(data) as container:
+        rows = [_row(shown) for shown in list_keys(container.store)]
+    print_document(rows, as_json=as_json, title="keys")
+
+
+@app.command("retire")
+def retire(
+    sgc: SgcOption,
+    krn: KrnOption,
+    kt: KtOption = 2,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a key issue nothing from now on."""
+    register = KeyReference(SGC(sgc), krn, KeyType(kt))
+    with opened_container(data) as container:
+        retire_key(container.database, container.store, register, clock=container.clock)
+    print_document({"retired": str(register)}, as_json=as_json)
+
+
+@app.command("check")
+def check_store(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Verify every seal of the store; exit 1 when any part fails.
+
+    Raises:
+        KeyStoreDamagedError: Some part fails.
+    """
+    with opened_database(data) as (settings, database):
+        findings = check(database, unlock_of(settings), data_folder=settings.data_dir)
+    if not findings:
+        print_document({"key_store": "whole"}, as_json=as_json)
+        return
+    rows = [{"damage": str(one.damage), "key": one.register or "store"} for one in findings]
+    if not as_json:
+        print_document(rows, as_json=False, title="damage")
+    raise KeyStoreDamagedError(len(findings))
+
+
+@app.command("adopt")
+def adopt(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Accept the store as it is, on a new machine or after restoring a backup on purpose."""
+    settings = read_settings(data)
+    database = open_database(settings)
+    try:
+        adopt_generation(database, unlock_of(settings), data_folder=settings.data_dir)
+    finally:
+        database.close()
+    print_document({"key_store": "adopted"}, as_json=as_json)
+
+
+def _row(shown: KeyDescription) -> dict[str, object]:
+    attributes = shown.attributes
+    return {
+        "sgc": attributes.sgc.digits,
+        "krn": attributes.krn,
+        "kt": attributes.kt.name,
+        "ken": attributes.ken,
+        "base_date": int(attributes.base_date),
+        "dkga": int(attributes.dkga),
+        "check_value": shown.check_value,
+        "expires": compute_expiry(attributes.base_date, attributes.ken).date().isoformat(),
+        "demo": shown.is_demo,
+        "retired": shown.retired_at is not None,
+    }
+
+
+def _read_components(path: Path | None) -> list[KeyComponent]:
+    """Return the components from a file, or typed without echo until an empty line.
+
+    Raises:
+        ComponentsMissingError: There is no file and no terminal, or the file cannot be read.
+    """
+    if path is not None:
+        try:
+            lines = path.read_text("ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ComponentsMissingError from error
+        return [_parse_line(line) for line in lines if line.strip()]
+    if not sys.stdin.isatty():
+        raise ComponentsMissingError
+    typed: list[KeyComponent] = []
+    while line := getpass.getpass(f"component {len(typed) + 1} (empty: done): "):
+        shown = input("its check value (empty: none): ").strip()
+        typed.append(KeyComponent.parse(line, check_value=shown or None))
+    return typed
+
+
+def _parse_line(line: str) -> KeyComponent:
+    digits, _, check_value = line.strip().partition(" ")
+    return KeyComponent.parse(digits, check_value=check_value.strip() or None)

@@ -1,0 +1,98 @@
+"""partners: who sells through us, and the keys they present."""
+
+from typing import Annotated, Final
+
+import typer
+
+from vending.cli.context import DataOption, opened_database
+from vending.cli.output import JsonOption, print_document, print_note
+from vending.partners.service import (
+    add_partner,
+    issue_api_key,
+    list_api_keys,
+    list_partners,
+    load_partner_by_name,
+    revoke_api_key,
+)
+from vending.values.clock import SystemClock
+from vending.values.money import Currency
+
+app: Final = typer.Typer(help="Partners and their API keys.", no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(help="Name of the partner.")]
+
+
+@app.command("add")
+def add(
+    name: NameArgument,
+    currency: Annotated[
+        str | None, typer.Option("--currency", help="ISO 4217; default: VENDING_CURRENCY.")
+    ] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a partner and print its first API key, once."""
+    clock = SystemClock()
+    with opened_database(data) as (settings, database):
+        chosen = Currency(currency or settings.currency)
+        partner = add_partner(database, name, chosen, clock=clock)
+        issued = issue_api_key(database, partner.id, clock=clock)
+    print_document(
+        {"partner": partner.name, "id": str(partner.id), "api_key": issued.secret_text},
+        as_json=as_json,
+    )
+    print_note("The key is shown this once; hand it over safely.", as_json=as_json)
+
+
+@app.command("key")
+def add_key(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Make another API key for a partner, such as for a rotation, and print it, once."""
+    with opened_database(data) as (_, database):
+        with database.read() as connection:
+            partner = load_partner_by_name(connection, name)
+        issued = issue_api_key(database, partner.id, clock=SystemClock())
+    print_document({"partner": partner.name, "api_key": issued.secret_text}, as_json=as_json)
+
+
+@app.command("keys")
+def show_keys(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the API keys of a partner, without their secrets."""
+    with opened_database(data) as (_, database), database.read() as connection:
+        partner = load_partner_by_name(connection, name)
+        rows: list[dict[str, object]] = [
+            {
+                "prefix": key.prefix,
+                "ends_in": key.last_four,
+                "created": key.created_at.isoformat(),
+                "revoked": key.revoked_at.isoformat() if key.revoked_at else None,
+            }
+            for key in list_api_keys(connection, partner.id)
+        ]
+    print_document(rows, as_json=as_json, title=f"API keys of {name}")
+
+
+@app.command("revoke")
+def revoke(
+    prefix: Annotated[str, typer.Argument(help="Prefix of the key, as `keys` lists it.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End an API key now."""
+    with opened_database(data) as (_, database):
+        key = revoke_api_key(database, prefix, at=SystemClock().now())
+    print_document({"revoked": key.prefix}, as_json=as_json)
+
+
+@app.command("list")
+def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the partners."""
+    with opened_database(data) as (_, database), database.read() as connection:
+        rows: list[dict[str, object]] = [
+            {
+                "name": partner.name,
+                "currency": partner.currency.code,
+                "status": partner.status.value,
+                "id": str(partner.id),
+            }
+            for partner in list_partners(connection)
+        ]
+    print_document(rows, as_json=as_json, title="partners")

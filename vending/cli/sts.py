@@ -1,0 +1,168 @@
+"""sts: run conformance vectors, explain a token."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from vending.cli.context import DataOption, opened_container
+from vending.cli.output import JsonOption, print_document, print_note, progress_bar
+from vending.errors import ErrorKind, VendingError
+from vending.keystore.model import KeyReference
+from vending.keystore.port import KeyChangeSection, VerifyRequest
+from vending.meters.rules import parse_meter_number
+from vending.meters.service import find_meters
+from vending.sts import (
+    SGC,
+    TI,
+    BaseDate,
+    EncryptionAlgorithm,
+    KeyType,
+    MeterPAN,
+    Rejection,
+    group_digits,
+    ungroup_digits,
+)
+from vending.sts.conformance import VectorOutcome, check_vector, list_vectors
+from vending.sts.explain import explain
+
+app: Final = typer.Typer(help="The STS engine: conformance, decoding.", no_args_is_help=True)
+
+
+class VectorFileError(VendingError):
+    """The file of vectors cannot be read."""
+
+    kind = ErrorKind.INVALID
+    code = "vector_file_unreadable"
+    remedy = "Give a JSON file with a list of vectors under `vectors`, in UTF-8."
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}", path=path)
+
+
+class ConformanceError(VendingError):
+    """Some vectors differ."""
+
+    kind = ErrorKind.REFUSED
+    code = "vectors_differ"
+    remedy = "Read the lines marked `differs`; each says what was expected."
+
+    def __init__(self, failed: int, total: int) -> None:
+        super().__init__(f"{failed} of {total} vectors differ", failed=failed, total=total)
+
+
+class MeterKeyUnknownError(VendingError):
+    """The token cannot be read without the meter's key attributes."""
+
+    kind = ErrorKind.INVALID
+    code = "meter_key_unknown"
+    remedy = "Register the meter, or pass --sgc, --krn, --ti and where needed --kt and --ea."
+
+    def __init__(self, meter: str) -> None:
+        super().__init__(f"meter {meter} is not registered and no key was named", meter=meter)
+
+
+@app.command("conformance")
+def conformance(
+    file: Annotated[Path, typer.Argument(help="JSON file of vectors.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Encode every vector of a file, decode it back, and exit 1 when any differs.
+
+    Raises:
+        ConformanceError: Some vectors differ.
+    """
+    vectors = list_vectors(_read_json(file))
+    outcomes: list[VectorOutcome] = []
+    with progress_bar(as_json=as_json) as bar:
+        for number, vector in enumerate(bar.track(vectors, description="vectors"), start=1):
+            outcomes.append(check_vector(vector, number=number))
+    failed = sum(not outcome.passed for outcome in outcomes)
+    if as_json:
+        print_document(
+            {
+                "total": len(outcomes),
+                "failed": failed,
+                "vectors": [_outcome_row(outcome) for outcome in outcomes],
+            },
+            as_json=True,
+        )
+    for outcome in outcomes:
+        verdict = "ok" if outcome.passed else f"differs: {outcome.message}"
+        print_note(f"{outcome.id}  {outcome.kind}  {verdict}", as_json=as_json)
+    print_note(f"{len(outcomes) - failed} of {len(outcomes)} vectors agree", as_json=as_json)
+    if failed:
+        raise ConformanceError(failed, len(outcomes))
+
+
+@app.command("decode")
+def decode(
+    token: Annotated[list[str], typer.Argument(help="20 digits; blanks and dashes are ignored.")],
+    meter: Annotated[str, typer.Option("--meter", help="DRN or MeterPAN.")],
+    sgc: Annotated[str | None, typer.Option("--sgc", help="Supply group code.")] = None,
+    krn: Annotated[int | None, typer.Option("--krn", help="Key revision number.")] = None,
+    kt: Annotated[int, typer.Option("--kt", help="Key type.")] = 2,
+    ti: Annotated[str, typer.Option("--ti", help="Tariff index.")] = "01",
+    ea: Annotated[int, typer.Option("--ea", help="Encryption algorithm: 7 or 11.")] = 7,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a token field by field, under the key of a meter.
+
+    Raises:
+        MeterKeyUnknownError: The meter is not registered, and no key was named.
+    """
+    pan = parse_meter_number(meter)
+    digits = ungroup_digits("".join(token))
+    with opened_container(data) as container:
+        if sgc is not None and krn is not None:
+            register = KeyReference(SGC(sgc), krn, KeyType(kt))
+            request = VerifyRequest(pan=pan, ti=TI(ti), ea=EncryptionAlgorithm(ea), digits=digits)
+        else:
+            with container.database.read() as connection:
+                found = find_meters(connection, [pan]).get(pan)
+            if found is None:
+                raise MeterKeyUnknownError(meter)
+            register = KeyReference(found.sgc, found.krn, found.kt)
+            request = VerifyRequest(pan=pan, ti=found.ti, ea=found.ea, digits=digits)
+        told = container.security_module.verify(register, request)
+        base_date = container.security_module.describe(register).attributes.base_date
+    print_document(_explain(told, digits, pan, base_date), as_json=as_json)
+
+
+def _explain(told: object, digits: str, pan: MeterPAN, base_date: BaseDate) -> dict[str, object]:
+    heading: dict[str, object] = {"digits": group_digits(digits), "meter": pan.digits}
+    match told:
+        case Rejection():
+            return {**heading, "result": told.result.name, "meaning": str(told.result.value)}
+        case KeyChangeSection():
+            return {
+                **heading,
+                "result": "accepted",
+                "token": f"section {told.section} of a key change; its key stays hidden",
+            }
+        case _:
+            lines = explain(told, base_date=base_date)  # type: ignore[arg-type] # the rest are tokens
+            return {**heading, "result": "accepted", **{one.label: one.value for one in lines}}
+
+
+def _outcome_row(outcome: VectorOutcome) -> dict[str, object]:
+    return {
+        "id": outcome.id,
+        "kind": outcome.kind,
+        "passed": outcome.passed,
+        "expected": list(outcome.expected),
+        "got": list(outcome.got),
+        "message": outcome.message,
+    }
+
+
+def _read_json(path: Path) -> object:
+    try:
+        document: object = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise VectorFileError(str(path), error.strerror or "cannot be read") from error
+    except ValueError as error:
+        raise VectorFileError(str(path), f"it is no JSON: {error}") from error
+    return document
