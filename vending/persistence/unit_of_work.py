@@ -38,8 +38,8 @@ ACCESS: Final = "vending_access"
 
 _BUSY_SQLSTATES: Final = frozenset({"55P03", "40P01", "40001", "57014"})
 # lock_not_available, deadlock_detected, serialization_failure, query_canceled
-_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58")
-# connection, insufficient resources, operator intervention, system error
+_UNAVAILABLE_STATES: Final = ("08", "53", "57", "58", "25P03")
+# connection, insufficient resources, operator intervention, system error, idle for too long
 _SQLITE_BUSY: Final = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED
 _SQLITE_UNAVAILABLE: Final = frozenset({8, 10, 11, 13, 14, 26})
 # READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
@@ -58,7 +58,7 @@ def translate(error: DBAPIError) -> VendingError | None:
         is_lost
         or error.connection_invalidated
         or code in _SQLITE_UNAVAILABLE
-        or (sqlstate is not None and sqlstate.startswith(_UNAVAILABLE_CLASSES))
+        or (sqlstate is not None and sqlstate.startswith(_UNAVAILABLE_STATES))
     ):
         return DatabaseUnavailableError(reason)
     return None
