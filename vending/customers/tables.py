@@ -1,6 +1,6 @@
 """The rows of customers; changes of consent are appended and never edited."""
 
-from sqlalchemy import Column, ForeignKey, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text
 
 from vending.persistence.base import metadata
 from vending.persistence.column_types import Flag, UTCDateTime, UUIDColumn
@@ -17,6 +17,9 @@ customers = Table(
     Column("consent_sms_at", UTCDateTime()),
     Column("consent_email_at", UTCDateTime()),
     Column("registered_at", UTCDateTime(), nullable=False),
+    CheckConstraint("length(account_number) BETWEEN 1 AND 32", name="account_number"),
+    CheckConstraint("length(name) BETWEEN 1 AND 120", name="name"),
+    CheckConstraint("language IN ('en', 'zh-CN')", name="language"),
     sqlite_strict=True,
 )
 
@@ -28,5 +31,6 @@ consent_changes = Table(
     Column("channel", Text, nullable=False),
     Column("granted", Flag(), nullable=False),
     Column("at", UTCDateTime(), nullable=False),
+    CheckConstraint("channel IN ('sms', 'email')", name="channel"),
     sqlite_strict=True,
 )

@@ -1,9 +1,14 @@
 """The rows of meters, of their changes of state, and of the last TID each was given."""
 
-from sqlalchemy import Column, ForeignKey, Table, Text
+from typing import Final
 
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text
+
+from vending.meters.model import MeterState
 from vending.persistence.base import metadata
 from vending.persistence.column_types import BigInt, SmallInt, UTCDateTime, UUIDColumn
+
+_STATES: Final = ", ".join(f"'{state}'" for state in MeterState)
 
 meters = Table(
     "meters",
@@ -28,6 +33,13 @@ meters = Table(
     Column("customer_id", UUIDColumn(), ForeignKey("customers.id"), index=True),
     Column("state", Text, nullable=False),
     Column("registered_at", UTCDateTime(), nullable=False),
+    CheckConstraint("length(pan) = 18", name="pan"),
+    CheckConstraint("length(sgc) = 6", name="sgc"),
+    CheckConstraint("krn BETWEEN 1 AND 9", name="krn"),
+    CheckConstraint("kt BETWEEN 0 AND 3", name="kt"),
+    CheckConstraint("length(ti) = 2", name="ti"),
+    CheckConstraint("length(currency) = 3", name="currency"),
+    CheckConstraint(f"state IN ({_STATES})", name="state"),
     sqlite_strict=True,
 )
 
@@ -50,5 +62,6 @@ meter_tids = Table(
     Column("meter_pan", Text, primary_key=True),
     Column("base_date", SmallInt(), primary_key=True),
     Column("last_tid", BigInt(), nullable=False),
+    CheckConstraint("last_tid BETWEEN 0 AND 16777215", name="last_tid"),
     sqlite_strict=True,
 )

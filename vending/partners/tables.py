@@ -1,6 +1,6 @@
 """The rows of partners and of their API keys."""
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
 
 from vending.persistence.base import metadata
 from vending.persistence.column_types import UTCDateTime, UUIDColumn
@@ -13,6 +13,8 @@ partners = Table(
     Column("currency", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("created_at", UTCDateTime(), nullable=False),
+    CheckConstraint("length(currency) = 3", name="currency"),
+    CheckConstraint("status IN ('active', 'suspended')", name="status"),
     sqlite_strict=True,
 )
 
@@ -25,5 +27,6 @@ api_keys = Table(
     Column("last_four", Text, nullable=False),
     Column("created_at", UTCDateTime(), nullable=False),
     Column("revoked_at", UTCDateTime()),
+    CheckConstraint("length(digest) = 32", name="digest"),
     sqlite_strict=True,
 )
