@@ -33,11 +33,12 @@ from vending.values.identifiers import CommandId
 UNKNOWN_TRIES_MAX: Final = 8
 """5 s, doubling, makes about twenty minutes: a line that stays broken needs a person."""
 
-SENT_LEASE: Final = timedelta(seconds=180)
+SENT_LEASE: Final = timedelta(minutes=5)
 """A worker that has not told the outcome by then is taken for dead.
 
-Longer than any try: a handful of exchanges, each within the meter's time limit, one meter of a
-shared line after the other.
+Longer than a try takes: a dozen exchanges, each within the meter's time limit, on a line that a
+few others wait for. If one takes longer all the same, its result is dropped and the same command
+goes out again, which does no harm.
 """
 
 LIFETIMES: Final[Mapping[CommandKind, timedelta]] = MappingProxyType(

@@ -38,6 +38,9 @@ class MeterGateway(Protocol):
         """Order the relay to a position and return done only when it was seen there."""
         ...
 
-    def read_relay(self, address: MeterAddress) -> RelayPosition | TryResult:
-        """Return where the relay was ordered to and stands, or why that cannot be told."""
+    def read_relay(self, address: MeterAddress) -> RelayPosition | TryResult | None:
+        """Return where the relay was ordered to and stands, or why that cannot be told.
+
+        None: it does not stand where it was ordered to.
+        """
         ...

@@ -1,0 +1,131 @@
+"""The gateway over `meter_drivers`: what a driver answers becomes the outcome of a try, by table.
+
+An error out of an order means that nothing left for the meter; what became of anything that did
+leave is a value. Why an outcome is unknown stays with the driver: its words may quote the line,
+and the line carried the token.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from meter_drivers import (
+    BusPool,
+    Done,
+    DriverError,
+    Refused,
+    RelayState,
+    RelaySwitch,
+    TokenEntry,
+    Unknown,
+    open_meter,
+)
+from meter_drivers.errors import NotSupportedError
+from vending.commands.model import TryOutcome, TryResult
+from vending.delivery.port import MeterAddress, RelayPosition
+
+CODE_NO_ANSWER: Final = "no_answer"
+
+REFUSALS: Final[Mapping[str, TryOutcome]] = MappingProxyType(
+    {
+        "used_error": TryOutcome.APPLIED_BEFORE,
+        # The meter's memory of tokens no longer reaches back to this one.
+        "old_error": TryOutcome.REFUSED_UNSEEN,
+        # It may have been taken under a key that was changed since.
+        "crc_error": TryOutcome.REFUSED_UNSEEN,
+        "format_error": TryOutcome.REFUSED,
+        "function_error": TryOutcome.REFUSED,
+        "range_error": TryOutcome.REFUSED,
+        "ddtk_error": TryOutcome.REFUSED,
+        "key_expired_error": TryOutcome.REFUSED,
+        "key_type_error": TryOutcome.REFUSED,
+        "overflow_error": TryOutcome.REFUSED,
+        "locked_out": TryOutcome.NOT_NOW,
+        "device_busy": TryOutcome.NOT_NOW,
+        # The order is in force; the meter closes when it may: with credit, or the tamper cleared.
+        "held_open": TryOutcome.REFUSED,
+        # Slow or stuck: read again, ordered again, and in the end a person looks at it.
+        "not_moved": TryOutcome.UNKNOWN,
+    }
+)
+"""What a refusal means for the command; any other one was given before the meter looked at it."""
+
+_POSITIONS: Final[Mapping[RelayState, RelayPosition]] = MappingProxyType(
+    {RelayState.OPEN: RelayPosition.OPEN, RelayState.CLOSED: RelayPosition.CLOSED}
+)
+
+
+class DriverGateway:
+    """The way to the meters over the drivers; safe to share between threads.
+
+    `timeout_s` bounds each answer of a meter. Meters behind one port or gateway take turns there;
+    `pool` holds one owner for each.
+    """
+
+    def __init__(self, *, timeout_s: float | None = None, pool: BusPool | None = None) -> None:
+        self._timeout_s = timeout_s
+        self._pool = pool or BusPool()
+
+    def deliver_token(self, address: MeterAddress, digits: str) -> TryResult:
+        """Enter 20 digits and return what the meter says of them."""
+        try:
+            with open_meter(
+                address.link, profile=address.profile, timeout_s=self._timeout_s, pool=self._pool
+            ) as meter:
+                return _conclude_token(meter.enter_token(digits))
+        except DriverError as error:
+            return _nothing_left(error)
+
+    def switch_relay(self, address: MeterAddress, wanted: RelayPosition) -> TryResult:
+        """Order the relay to a position and return done only when it was seen there."""
+        try:
+            with open_meter(
+                address.link, profile=address.profile, timeout_s=self._timeout_s, pool=self._pool
+            ) as meter:
+                is_open_wanted = wanted is RelayPosition.OPEN
+                switch = meter.open_relay() if is_open_wanted else meter.close_relay()
+                return _conclude_relay(switch)
+        except DriverError as error:
+            return _nothing_left(error)
+
+    def read_relay(self, address: MeterAddress) -> RelayPosition | TryResult | None:
+        """Return where the relay was ordered to and stands, or why that cannot be told."""
+        try:
+            with open_meter(
+                address.link, profile=address.profile, timeout_s=self._timeout_s, pool=self._pool
+            ) as meter:
+                report = meter.read_relay()
+        except DriverError as error:
+            return _nothing_left(error)
+        return _POSITIONS[report.actual] if report.command is report.actual else None
+
+
+def _conclude_token(entry: TokenEntry) -> TryResult:
+    match entry:
+        case Done(value=acceptance):
+            return TryResult(TryOutcome.DONE, acceptance.result)
+        case Refused() | Unknown():
+            return _conclude_failed(entry)
+
+
+def _conclude_relay(switch: RelaySwitch) -> TryResult:
+    match switch:
+        case Done(value=report):
+            return TryResult(TryOutcome.DONE, _POSITIONS[report.actual].value)
+        case Refused() | Unknown():
+            return _conclude_failed(switch)
+
+
+def _conclude_failed(answer: Refused | Unknown) -> TryResult:
+    match answer:
+        case Refused(reason=reason):
+            outcome = REFUSALS.get(reason, TryOutcome.REFUSED_UNSEEN)
+            return TryResult(outcome, reason)
+        case Unknown():
+            return TryResult(TryOutcome.UNKNOWN, CODE_NO_ANSWER)
+
+
+def _nothing_left(error: DriverError) -> TryResult:
+    if isinstance(error, NotSupportedError):
+        return TryResult(TryOutcome.REFUSED_UNSEEN, error.code)
+    return TryResult(TryOutcome.NOT_REACHED, error.code)
