@@ -4,8 +4,10 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, func, insert, select, update
 
+from vending.keystore.errors import KeyStoreExistsError
 from vending.keystore.model import HeaderRow, KeyRow
 from vending.keystore.tables import HEADER_ID, key_store_header, vending_keys
+from vending.persistence.upsert import insert_or_ignore
 
 _HEADER_COLUMNS: Final = [column for column in key_store_header.columns if column.name != "id"]
 
@@ -39,8 +41,16 @@ def count_rows(connection: Connection) -> int:
 
 
 def insert_header(connection: Connection, header: HeaderRow) -> None:
-    """Store the header of a fresh store."""
-    connection.execute(insert(key_store_header).values(id=HEADER_ID, **_header_values(header)))
+    """Store the header of a fresh store.
+
+    Raises:
+        KeyStoreExistsError: There is one already.
+    """
+    table = key_store_header
+    values = {"id": HEADER_ID, **_header_values(header)}
+    statement = insert_or_ignore(connection, table).values(**values).returning(table.c.id)
+    if connection.execute(statement).one_or_none() is None:
+        raise KeyStoreExistsError
 
 
 def update_header(connection: Connection, header: HeaderRow) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from vending.keystore import envelope, repository
 from vending.keystore.components import KeyImport, combine
@@ -18,7 +17,6 @@ from vending.keystore.errors import (
     Damage,
     KeyExistsError,
     KeyStoreCorruptError,
-    KeyStoreExistsError,
     KeyStoreMissingError,
 )
 from vending.keystore.generation import GenerationFile
@@ -59,13 +57,8 @@ def create_store(
     )
     header = with_manifest(keyring, blank, [])
     with database.unit_of_work() as uow:
-        if repository.find_header(uow.connection) is not None:
-            raise KeyStoreExistsError
+        repository.insert_header(uow.connection, header)
         _require_no_traces(uow.connection, file)
-        try:
-            repository.insert_header(uow.connection, header)
-        except IntegrityError as error:
-            raise KeyStoreExistsError from error
         uow.commit()
     store = OpenKeyStore(keyring, header, [], file)
     store.record_generation()
