@@ -40,11 +40,9 @@ def derive_decoder_key(
     Raises:
         UnsupportedError: EA11 with DKGA02, or a common key (KT 3) with DKGA04.
     """
-    match vending_key.attributes.dkga:
-        case KeyDerivation.DKGA02:
-            return _derive_dkga02(vending_key, pan=pan, ti=ti, ea=ea)
-        case KeyDerivation.DKGA04:
-            return _derive_dkga04(vending_key, pan=pan, ti=ti, ea=ea)
+    if vending_key.attributes.dkga is KeyDerivation.DKGA02:
+        return _derive_dkga02(vending_key, pan=pan, ti=ti, ea=ea)
+    return _derive_dkga04(vending_key, pan=pan, ti=ti, ea=ea)
 
 
 def _derive_dkga02(

@@ -184,14 +184,11 @@ class VendingKey:
         The first 3 bytes of eight zero bytes, encrypted under DES for DKGA02, or (ours)
         authenticated by HMAC-SHA-256 for DKGA04.
         """
-        return self._prove()[:_CHECK_VALUE_SIZE_BYTES].hex().upper()
-
-    def _prove(self) -> bytes:
-        match self.attributes.dkga:
-            case KeyDerivation.DKGA02:
-                return encrypt_block(self.material, _ZERO_BLOCK)
-            case KeyDerivation.DKGA04:
-                return hmac.digest(self.material, _ZERO_BLOCK, hashlib.sha256)
+        if self.attributes.dkga is KeyDerivation.DKGA02:
+            proof = encrypt_block(self.material, _ZERO_BLOCK)
+        else:
+            proof = hmac.digest(self.material, _ZERO_BLOCK, hashlib.sha256)
+        return proof[:_CHECK_VALUE_SIZE_BYTES].hex().upper()
 
 
 @dataclass(frozen=True)

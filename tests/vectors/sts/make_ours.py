@@ -56,7 +56,7 @@ def with_token(vector: dict) -> dict:
     return {**vector, "tokens": tokens} if len(tokens) > 1 else {**vector, "token": tokens[0]}
 
 
-def credits() -> list[dict]:
+def credit_vectors() -> list[dict]:
     units = (0, 1, 16383, 16384, 16385, 16394, 180214, 180215, 180224, 180225, 1818524, 1818525)
     units += (1818624, 1818625, 18201623, 18201624)
     made = []
@@ -262,6 +262,6 @@ def write(name: str, source: str, vectors: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    ours = [*credits(), *currencies(), *managements(), *key_changes(), *class1s()]
+    ours = [*credit_vectors(), *currencies(), *managements(), *key_changes(), *class1s()]
     write("ours.json", SOURCE, [with_token(vector) for vector in ours])
     write("refusals.json", SOURCE, refusals())

@@ -60,12 +60,10 @@ def token_crc(protected: str, *, currency: bool) -> str:
 SUBSTITUTION_A = [14, 10, 7, 9, 12, 3, 2, 5, 13, 0, 15, 1, 4, 8, 6, 11]
 SUBSTITUTION_B = [12, 8, 2, 13, 7, 6, 1, 3, 11, 5, 9, 15, 0, 4, 10, 14]
 PERMUTATION = [
-    int(n)
-    for n in """
-    55 42 10 18 24 21 44 35 2 22 56 43 27 58 9 50 6 36 12 61 37 38 53 16 62 3 7 4 32 20 63 25
-    51 52 54 33 49 19 46 29 48 31 23 30 41 28 13 5 40 60 39 11 15 17 1 0 57 34 59 8 47 14 45 26
-    """.split()
-]
+    55, 42, 10, 18, 24, 21, 44, 35, 2, 22, 56, 43, 27, 58, 9, 50, 6, 36, 12, 61, 37, 38, 53, 16,
+    62, 3, 7, 4, 32, 20, 63, 25, 51, 52, 54, 33, 49, 19, 46, 29, 48, 31, 23, 30, 41, 28, 13, 5,
+    40, 60, 39, 11, 15, 17, 1, 0, 57, 34, 59, 8, 47, 14, 45, 26,
+]  # fmt: skip
 
 
 def sta_encrypt(key: str, block: str) -> str:
@@ -313,7 +311,7 @@ def finish(plain: str, key: str | None) -> str:
 def token_of(v: dict) -> str:
     """Return the digits of a vector of kind credit, currency or management."""
     rnd_tid = bits(v.get("rnd", 5), 4) + tid_bits(v["issued"], v["base_date"])
-    if v["kind"] == "currency" or v["kind"] == "credit" and v["subclass"] >= 4:
+    if v["kind"] == "currency" or (v["kind"] == "credit" and v["subclass"] >= 4):
         sign_and_exponent, amount = currency_bits(v["units"])
         plain = seal(0, v["subclass"], sign_and_exponent + rnd_tid[4:] + amount)
     elif v["kind"] == "credit":
