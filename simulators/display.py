@@ -18,11 +18,14 @@ LINE_COUNT_MAX: Final = 8
 def draw_table(fleet: RunningFleet) -> Table:
     """Return the fleet as it is now: the first meters, and where each line is found."""
     table = Table(title=f"{len(fleet.meters)} simulated meters", title_justify="left")
-    for heading in ("Meter", "At", "Credit", "Energy", "Load", "Relay", "Alarms", "Last event"):
-        is_number = heading in ("Credit", "Energy", "Load")
-        table.add_column(heading, justify="right" if is_number else "left")
+    table.add_column("Meter", no_wrap=True)
+    table.add_column("At")
+    for heading in ("Credit kWh", "Energy kWh", "Load W"):
+        table.add_column(heading, justify="right")
+    for heading in ("Relay", "Alarms", "Last event"):
+        table.add_column(heading)
     for drn, meter in list(fleet.meters.items())[:ROW_COUNT_MAX]:
-        planned = fleet.planned(drn)
+        planned = fleet.plans[drn]
         table.add_row(drn, f"{planned.line}/{planned.unit}", *_describe(meter.state.electric))
     hidden_count = len(fleet.meters) - ROW_COUNT_MAX
     more = [f"and {hidden_count} meters more"] if hidden_count > 0 else []
@@ -36,7 +39,7 @@ def _describe(electric: MeterState) -> tuple[str, ...]:
     return (
         _kilowatt_hours(electric.balance_wh),
         _kilowatt_hours(electric.energy_wh),
-        f"{flowing_w(electric)} W",
+        str(flowing_w(electric)),
         _describe_relay(electric),
         ", ".join(_words(alarm.name) for alarm in Alarm if alarm in electric.alarms),
         "" if last is None else _words(last.kind.name),
@@ -45,7 +48,7 @@ def _describe(electric: MeterState) -> tuple[str, ...]:
 
 def _kilowatt_hours(wh: int) -> str:
     sign = "-" if wh < 0 else ""
-    return f"{sign}{abs(wh) // 1000}.{abs(wh) % 1000:03} kWh"
+    return f"{sign}{abs(wh) // 1000}.{abs(wh) % 1000:03}"
 
 
 def _describe_relay(electric: MeterState) -> str:

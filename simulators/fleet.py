@@ -36,6 +36,8 @@ class RunningFleet:
     """A fleet whose lines are open."""
 
     plan: FleetPlan
+    plans: Mapping[str, MeterPlan]
+    """By DRN: what the file says of each meter."""
     addresses: Mapping[str, str]
     """By line: `host:port` as it is listened on, or the name of the terminal."""
     meters: Mapping[str, SimulatedMeter]
@@ -50,13 +52,9 @@ class RunningFleet:
         """Return what goes wrong on a line, to have more go wrong."""
         return self.buses[line].faults
 
-    def planned(self, drn: str) -> MeterPlan:
-        """Return what the file says of the meter of a DRN."""
-        return next(meter for meter in self.plan.meters if meter.drn.digits == drn)
-
     def link(self, drn: str) -> str:
         """Return the link by which a driver reaches a meter."""
-        meter = self.planned(drn)
+        meter = self.plans[drn]
         line = next(line for line in self.plan.lines if line.name == meter.line)
         address = self.addresses[line.name]
         if line.kind is LineKind.TCP:
@@ -85,7 +83,8 @@ def running_fleet(plan: FleetPlan, *, clock: MeterClock | None = None) -> Iterat
             stack.callback(_close, run, line)
             run(line.open())
         addresses = {name: line.address for name, line in lines.items()}
-        yield RunningFleet(plan, addresses, meters, buses)
+        plans = {planned.drn.digits: planned for planned in plan.meters}
+        yield RunningFleet(plan, plans, addresses, meters, buses)
 
 
 def build_meters(plan: FleetPlan, clock: MeterClock) -> dict[str, SimulatedMeter]:

@@ -242,7 +242,7 @@ def _parse_faults(line: TOMLTable) -> FaultRates:
 # --- meters -------------------------------------------------------------------------------------
 def _parse_meter(table: TOMLTable, seed: int) -> MeterPlan:
     drn = _parse_sts(table, "drn", table.text("drn"), DRN)
-    profile = load_profile(table.text("profile") if table.has("profile") else DEFAULT_PROFILE)
+    profile = _load_profile(table)
     takes_tokens = Capability.ACCEPT_TOKEN in profile.capabilities
     takes_credit = Capability.ACCEPT_CREDIT in profile.capabilities
     has_limit = table.has("power_limit_w")
@@ -269,6 +269,14 @@ def _parse_meter(table: TOMLTable, seed: int) -> MeterPlan:
     )
     table.finish()
     return plan
+
+
+def _load_profile(table: TOMLTable) -> Profile:
+    name = table.text("profile") if table.has("profile") else DEFAULT_PROFILE
+    try:
+        return load_profile(name)
+    except ProfileError as error:
+        raise table.error(key="profile", problem=error.problem, remedy=error.remedy) from error
 
 
 def _parse_keys(table: TOMLTable) -> KeyState:

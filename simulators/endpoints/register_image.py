@@ -71,20 +71,69 @@ class UnknownRegisterError(Exception):
 # --- what each register shows -------------------------------------------------------------------
 Reader = Callable[[PrepaidMeter, Figures], int]
 
+_PHASE_ANGLE_MDEG: Final = 16_260
+"""Of a power factor of 0.960, as the simulated household has."""
+_VARH_PER_WH: Final = (7, 24)
+"""The same power factor: 0.28 / 0.96."""
+
 _READINGS: Final[Mapping[str, Reader]] = {
     "energy.import.total": lambda meter, _: meter.electric.energy_wh,
     "energy.export.total": lambda *_: 0,
     "energy.total": lambda meter, _: meter.electric.energy_wh,
+    "energy.reactive_import.total": lambda meter, _: _varh(meter),
+    "energy.reactive_export.total": lambda *_: 0,
+    "energy.reactive.total": lambda meter, _: _varh(meter),
     "voltage": lambda _, figures: figures.voltage_dv * 100,
     "current": lambda _, figures: figures.current_ma,
     "power.active": lambda _, figures: figures.power_w * 1000,
     "power.reactive": lambda _, figures: figures.reactive_power_var * 1000,
     "power.apparent": lambda _, figures: figures.apparent_power_va * 1000,
     "power_factor": lambda _, figures: figures.power_factor_permille,
+    "phase_angle": lambda _, figures: _PHASE_ANGLE_MDEG if figures.power_w else 0,
     "frequency": lambda _, figures: figures.frequency_chz * 10,
     "clock": lambda meter, _: meter.electric.at_ms // 1000,
 }
 """By register name, in the unit that profiles give readings in."""
+
+_SHARED: Final[Mapping[str, str]] = {
+    "energy.import": "energy.import.total",
+    "energy.export": "energy.export.total",
+    "energy.sum": "energy.total",
+    "current": "current",
+    "power.active": "power.active",
+    "power.reactive": "power.reactive",
+    "power.apparent": "power.apparent",
+}
+"""What the three phases share: the load is spread evenly, and what does not divide is on L1."""
+_PHASES: Final = frozenset({"l1", "l2", "l3"})
+_COMMON: Final = frozenset({"voltage", "power_factor"})
+"""What is the same on each phase."""
+
+
+def _varh(meter: PrepaidMeter) -> int:
+    reactive, active = _VARH_PER_WH
+    return meter.electric.energy_wh * reactive // active
+
+
+def _find_reader(name: str) -> Reader | None:
+    quantity, _, phase = name.rpartition(".")
+    if phase not in _PHASES:
+        return _READINGS.get(name)
+    if quantity in _COMMON:
+        return _READINGS[quantity]
+    if quantity not in _SHARED:
+        return None
+    whole = _READINGS[_SHARED[quantity]]
+    share = _share_of_l1 if phase == "l1" else _share_of_others
+    return lambda meter, figures: share(whole(meter, figures))
+
+
+def _share_of_l1(whole: int) -> int:
+    return whole - 2 * (whole // 3)
+
+
+def _share_of_others(whole: int) -> int:
+    return whole // 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +252,7 @@ def _longest_gap(places: Sequence[object | None]) -> int:
 
 
 def _span_of(profile: Profile, spec: RegisterSpec) -> _Span:
-    read = _READINGS.get(spec.name)
+    read = _find_reader(spec.name)
     if read is None:
         raise UnknownRegisterError(profile.name, spec.name)
     return _Span(

@@ -1,8 +1,11 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from meter_drivers.protocols.modbus.credit import SiteKey
+from simulators.clock import StillClock
+from simulators.fleet_file import FleetPlan, parse_fleet
 from simulators.meter import MeterState, start_meter
 from simulators.prepaid_meter import PrepaidMeter
 from simulators.token_acceptor import AcceptorState, KeyState, MeterKind
@@ -79,3 +82,54 @@ def electric() -> MeterState:
 @pytest.fixture
 def meter(electric: MeterState, acceptor: AcceptorState, site_key: SiteKey) -> PrepaidMeter:
     return PrepaidMeter(DRN("01234567897"), electric, acceptor, site_key)
+
+
+FLEET_TEXT = """
+format = 1
+seed = 5
+
+[[lines]]
+name = "gateway"
+kind = "tcp"
+port = 0
+
+[[lines]]
+name = "cabinet"
+kind = "pty"
+link = "run/cabinet"
+
+[[meters]]
+drn = "01234567897"
+line = "gateway"
+unit = 1
+decoder_key = "0123456789abcdef"
+sgc = "123456"
+site_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+credit_wh = 10000
+load = "none"
+
+[[meters]]
+drn = "00000000000"
+line = "cabinet"
+unit = 7
+decoder_key = "0123456789abcdef"
+sgc = "123456"
+credit_wh = 5000
+load = "constant"
+mean_w = 1000
+"""
+
+
+@pytest.fixture
+def fleet_text() -> str:
+    return FLEET_TEXT
+
+
+@pytest.fixture
+def plan(tmp_path: Path, fleet_text: str) -> FleetPlan:
+    return parse_fleet(fleet_text, file="fleet.toml", folder=tmp_path)
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock(1_800_000_000_000)

@@ -1,0 +1,298 @@
+"""The demonstration: the real service, its worker and twenty simulated meters, in one folder.
+
+The service and the worker are the commands a utility runs; the demonstration only talks to them
+as a partner does, over HTTP, and to the meters as field staff do, with `meterctl`.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from threading import Event
+from typing import IO, Any, Final
+
+from simulators.fleet import RunningFleet
+from simulators.fleet_file import FleetPlan, parse_fleet
+
+DATA_FILES: Final = files("simulators") / "demo_data"
+TARIFF: Final = "DEMO-1"
+CURRENCY: Final = "KES"
+PARTNER: Final = "Demo Kiosk"
+SGC: Final = "990001"
+START_TIMEOUT_S: Final = 30
+STOP_TIMEOUT_S: Final = 25
+POLL_S: Final = 0.1
+STATE_FILE: Final = "demo.json"
+
+_NAMES: Final = (
+    ("Amina Wanjiru", "en"), ("张伟", "zh-CN"), ("Grace Otieno", "en"), ("王芳", "zh-CN"),
+    ("Joseph Kamau", "en"), ("李娜", "zh-CN"), ("Fatuma Ali", "en"), ("刘洋", "zh-CN"),
+    ("Peter Mwangi", "en"), ("陈静", "zh-CN"),
+)  # fmt: skip
+
+
+class DemoError(Exception):
+    """The demonstration cannot go on; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the service."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as a document."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class DemoService:
+    """A running service and the key of the partner that sells through it."""
+
+    url: str
+    api_key: str
+
+    def get(self, path: str) -> Reply:
+        """Ask for a document."""
+        return self._send(urllib.request.Request(self.url + path, headers=self._headers()))  # noqa: S310 # our own address
+
+    def sell(self, drn: str, minor: int, key: str) -> Reply:
+        """Sell to a meter under an idempotency key."""
+        body = {"meter": drn, "tender": {"minor": minor, "currency": CURRENCY}}
+        request = urllib.request.Request(  # noqa: S310 # our own address
+            f"{self.url}/v1/sales",
+            data=json.dumps(body).encode(),
+            headers={
+                **self._headers(),
+                "Content-Type": "application/json",
+                "Idempotency-Key": key,
+            },
+        )
+        return self._send(request)
+
+    def curl(self, drn: str) -> str:
+        """Return a command that sells, ready to paste."""
+        return (
+            f"curl -s {self.url}/v1/sales -H 'Authorization: Bearer {self.api_key}' "
+            f"-H 'Idempotency-Key: my-first-sale' -H 'Content-Type: application/json' "
+            f'-d \'{{"meter":"{drn}","tender":{{"minor":5000,"currency":"{CURRENCY}"}}}}\''
+        )
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def _send(self, request: urllib.request.Request) -> Reply:
+        try:
+            with urllib.request.urlopen(request, timeout=START_TIMEOUT_S) as answer:  # noqa: S310 # our own address
+                return Reply(answer.status, answer.read(), dict(answer.headers))
+        except urllib.error.HTTPError as error:
+            return Reply(error.code, error.read(), dict(error.headers))
+
+
+def load_plan(folder: Path, *, speed: int | None) -> FleetPlan:
+    """Return the demonstration's fleet, its lines and states inside the folder."""
+    text = (DATA_FILES / "fleet.toml").read_text("utf-8")
+    plan = parse_fleet(text, file="fleet.toml", folder=folder)
+    return plan if speed is None else FleetPlan(plan.lines, plan.meters, speed, plan.seed, None)
+
+
+def register_link(fleet: RunningFleet, drn: str) -> str:
+    """Return the link of a meter as the register takes it: the terminal itself, not its name."""
+    link = fleet.link(drn)
+    head, found, rest = link.partition("modbus-rtu://")
+    if not found:
+        return link
+    path, _, options = rest.partition("?")
+    return f"{head}modbus-rtu://{Path(path).resolve()}?{options}"
+
+
+def prepare(folder: Path, fleet: RunningFleet) -> str:
+    """Make database, demo key, tariff, customers and meters once; return the partner's key.
+
+    Raises:
+        DemoError: A command failed.
+    """
+    state = folder / STATE_FILE
+    if state.exists():
+        api_key: str = json.loads(state.read_text("utf-8"))["api_key"]
+        _refresh_links(folder, fleet)
+        return api_key
+    made = run_vending(folder, "init", "--partner", PARTNER)
+    components = folder / "key_components.txt"
+    components.write_text((DATA_FILES / "key_components.txt").read_text("ascii"), "ascii")
+    run_vending(
+        folder, "keys", "import", "--demo", "--sgc", SGC, "--krn", "1",
+        "--components", str(components),
+    )  # fmt: skip
+    run_vending(folder, "tariffs", "add", TARIFF, "--price", "20.00", "--vat", "16")
+    _write_customers(folder / "customers.csv", fleet)
+    run_vending(folder, "import", "customers", str(folder / "customers.csv"))
+    _write_meters(folder / "meters.csv", fleet)
+    run_vending(folder, "import", "meters", str(folder / "meters.csv"))
+    state.write_text(json.dumps({"api_key": made["api_key"]}), "utf-8")
+    state.chmod(0o600)
+    return str(made["api_key"])
+
+
+def run_vending(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run one `vending` command to its end and return what it printed.
+
+    Raises:
+        DemoError: It failed.
+    """
+    return _run(
+        [sys.executable, "-m", "vending", *arguments, "--data", str(folder), "--json"], folder
+    )
+
+
+def run_meterctl(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run one `meterctl` command to its end and return what it printed, also when it refused.
+
+    Raises:
+        DemoError: It printed nothing to read.
+    """
+    command = [sys.executable, "-m", "meter_drivers", *arguments, "--json"]
+    return _run(command, folder, may_fail=True)
+
+
+@contextmanager
+def running_service(folder: Path, api_key: str, port: int) -> Iterator[DemoService]:
+    """Run the service and its worker as long as the block lasts.
+
+    Raises:
+        DemoError: One of them did not start.
+    """
+    with (
+        (folder / "service.log").open("ab") as service_log,
+        (folder / "worker.log").open("ab") as worker_log,
+        _process(folder, ["serve", "--port", str(port)], service_log) as service,
+        _process(folder, ["worker"], worker_log),
+    ):
+        yield DemoService(_read_url(service, folder), api_key)
+
+
+@contextmanager
+def _process(
+    folder: Path, arguments: Sequence[str], log: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(  # noqa: S603 # our own command
+        [sys.executable, "-m", "vending", *arguments, "--data", str(folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=_environment(),
+        cwd=folder,
+        start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in order
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _read_url(service: subprocess.Popen[bytes], folder: Path) -> str:
+    assert service.stdout is not None, "its output was piped"
+    line = service.stdout.readline()
+    try:
+        document = json.loads(line)
+        url = str(document["url"])
+    except (ValueError, KeyError) as error:
+        told = line.decode(errors="replace").strip() or f"see {folder / 'service.log'}"
+        message = f"the service did not start: {told}"
+        raise DemoError(message) from error
+    wait_until_ready(url)
+    return url
+
+
+def wait_until_ready(url: str) -> None:
+    """Wait until the service answers.
+
+    Raises:
+        DemoError: It does not, in time.
+    """
+    pause = Event()
+    for _ in range(round(START_TIMEOUT_S / POLL_S)):
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=POLL_S * 10):  # noqa: S310 # our own address
+                return
+        except OSError:
+            pause.wait(POLL_S)
+    message = f"{url} does not answer within {START_TIMEOUT_S} s"
+    raise DemoError(message)
+
+
+def _run(command: Sequence[str], folder: Path, *, may_fail: bool = False) -> dict[str, Any]:
+    done = subprocess.run(  # noqa: S603 # our own command
+        command, capture_output=True, env=_environment(), cwd=folder, check=False
+    )
+    try:
+        document: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        told = (done.stderr or done.stdout).decode(errors="replace").strip()
+        message = f"`{' '.join(command[2:])}` failed: {told}"
+        raise DemoError(message) from error
+    if done.returncode != 0 and not may_fail:
+        message = f"`{' '.join(command[2:])}` failed: {document.get('error', document)}"
+        raise DemoError(message)
+    return document
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without settings of a real installation, and with demo mode on."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VENDING_")}
+    return {**kept, "VENDING_DEMO": "true", "VENDING_UTILITY_NAME": "Demo Utility",
+            "VENDING_CURRENCY": CURRENCY, "VENDING_TIMEZONE": "Africa/Nairobi",
+            "VENDING_WORKER_POLL_MS": "100"}  # fmt: skip
+
+
+def _refresh_links(folder: Path, fleet: RunningFleet) -> None:
+    """Tell the register where the meters are now: ports and terminals change from run to run."""
+    for drn in fleet.meters:
+        run_vending(
+            folder, "meters", "link", drn, "--profile", "reference_prepay",
+            "--link", register_link(fleet, drn),
+        )  # fmt: skip
+
+
+def _write_customers(path: Path, fleet: RunningFleet) -> None:
+    lines = ["account_number,name,language"]
+    for index, _ in enumerate(fleet.meters):
+        name, language = _NAMES[index % len(_NAMES)]
+        lines.append(f"D-{index + 1:03},{name},{language}")
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _write_meters(path: Path, fleet: RunningFleet) -> None:
+    lines = [
+        "drn,sgc,krn,kt,ti,ea,dkga,base_date,tariff_code,currency,profile,link,location,"
+        "account_number,state"
+    ]
+    for index, drn in enumerate(fleet.meters):
+        lines.append(
+            f"{drn},{SGC},1,2,01,7,4,2014,{TARIFF},{CURRENCY},reference_prepay,"
+            f"{register_link(fleet, drn)},House {index + 1},D-{index + 1:03},commissioned"
+        )
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def new_sale_key() -> str:
+    """Return a key for one sale, as a partner makes it."""
+    return f"demo-{secrets.token_hex(8)}"
