@@ -191,15 +191,16 @@ class ModbusBus:
 
     def _prepare(self, request: Request, timing: MeterTiming) -> None:
         """Bring the line to where the request may leave; nothing has left when this raises."""
+        is_other = self._last_unit is not None and self._last_unit != request.unit
+        pause_s = max(self._pacing.gap_s, timing.switch_s if is_other else timing.turnaround_s)
         self._open()
         try:
-            self._serve_quarantine()
+            self._drain(pause_s)
         except ConnectionLostError:
             # The other side closed an idle connection; nothing was asked on it yet.
             self._open()
-        is_other = self._last_unit is not None and self._last_unit != request.unit
-        pause_s = max(self._pacing.gap_s, timing.switch_s if is_other else timing.turnaround_s)
-        self._timer.wait(self._silent_since_s + pause_s - self._timer.now_s())
+            self._timer.wait(self._silent_since_s + pause_s - self._timer.now_s())
+        self._quarantine_ends_s = None
         self._last_unit = request.unit
 
     def _open(self) -> None:
@@ -266,27 +267,26 @@ class ModbusBus:
             self._stream.close()
             self._quarantine_ends_s = None
 
-    def _serve_quarantine(self) -> None:
-        """Read and throw away what comes, until the quarantine ends.
+    def _drain(self, pause_s: float) -> None:
+        """Read and throw away what comes, until the quarantine and the pause have passed.
 
-        After it, and without one, only what already waits is thrown away.
+        The pause is spent reading, since an answer that came twice shows up just then; every
+        byte begins it anew.
 
         Raises:
-            RemoteProtocolError: If it never ends.
+            RemoteProtocolError: If bytes come without end.
         """
-        ends_s = self._quarantine_ends_s
         drained_count = 0
         while drained_count < DRAIN_SIZE_MAX:
-            left_s = 0.0 if ends_s is None else max(0.0, ends_s - self._timer.now_s())
+            ends_s = max(self._quarantine_ends_s or 0.0, self._silent_since_s + pause_s)
+            left_s = max(0.0, ends_s - self._timer.now_s())
             try:
                 drained_count += len(self._stream.read(FRAME_SIZE_MAX, timeout_s=left_s))
             except LinkTimeoutError:
-                break
+                return
             self._silent_since_s = self._timer.now_s()
-        else:
-            reason = "the line brings bytes that nobody asked for, without end"
-            raise RemoteProtocolError(reason)
-        self._quarantine_ends_s = None
+        reason = "the line brings bytes that nobody asked for, without end"
+        raise RemoteProtocolError(reason)
 
     # --- log ------------------------------------------------------------------------------------
     def _note_lost(self) -> None:

@@ -8,7 +8,7 @@ import serial
 
 from meter_drivers.errors import ConnectionLostError, LineBusyError, LinkTimeoutError
 
-_POLL_S: Final = 0.01
+_POLL_S: Final = 0.002
 """How long one read waits for its first byte. It stays fixed: to change the timeout of an open
 port reconfigures it, which some drivers, and ptys, refuse."""
 _WRITE_TIMEOUT_S: Final = 5.0

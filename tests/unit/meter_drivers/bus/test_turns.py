@@ -1,0 +1,58 @@
+import threading
+
+import pytest
+
+from meter_drivers.bus.turns import Turns, Urgency
+from meter_drivers.errors import LineBusyError
+
+
+def wait_until_waiting(turns: Turns, count: int) -> None:
+    while len(turns._waiting) < count:
+        threading.Event().wait(0.001)
+
+
+def test_urgent_goes_first_then_first_come_first_served() -> None:
+    turns = Turns("line")
+    order: list[str] = []
+
+    def use(name: str, urgency: Urgency) -> None:
+        with turns.take(urgency, timeout_s=5):
+            order.append(name)
+
+    threads = []
+    with turns.take(Urgency.READ, timeout_s=5):
+        waiting = [
+            ("read 1", Urgency.READ),
+            ("relay", Urgency.RELAY),
+            ("read 2", Urgency.READ),
+            ("credit", Urgency.CREDIT),
+        ]
+        for count, (name, urgency) in enumerate(waiting, 1):
+            thread = threading.Thread(target=use, args=(name, urgency))
+            thread.start()
+            threads.append(thread)
+            wait_until_waiting(turns, count)
+    for thread in threads:
+        thread.join()
+    assert order == ["credit", "relay", "read 1", "read 2"]
+
+
+def test_line_that_stays_taken_is_busy_and_free_again_after() -> None:
+    turns = Turns("line")
+    with turns.take(Urgency.READ, timeout_s=1):
+        with (
+            pytest.raises(LineBusyError, match="no turn"),
+            turns.take(Urgency.CREDIT, timeout_s=0.01),
+        ):
+            pytest.fail("two owners at once")
+        assert turns._waiting == []
+    with turns.take(Urgency.READ, timeout_s=0.01):
+        pass
+
+
+def test_turn_ends_when_its_owner_fails() -> None:
+    turns = Turns("line")
+    with pytest.raises(ZeroDivisionError), turns.take(Urgency.READ, timeout_s=1):
+        raise ZeroDivisionError
+    with turns.take(Urgency.READ, timeout_s=0.01):
+        pass
