@@ -8,9 +8,11 @@ SEED   ?= 1
 ONCE   ?=
 PORT   ?=
 DATA   ?=
+SUITE  ?= bookworm
+UNITS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench test-system lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proof-install test-system lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,3 +67,7 @@ lock: ## resolve the lock files again
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o .locks/build.txt .locks/build.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o .locks/run.txt pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c .locks/run.txt -o .locks/dev.txt pyproject.toml
+
+# --- proofs: each exits 1 on failure and ends with one line of figures ----------------------------
+proof-install: ## a bare Debian becomes a serving product (needs root)
+	SUITE=$(SUITE) UNITS=$(UNITS) PYTHON=$(PYTHON) tests/proofs/proof_install.sh
