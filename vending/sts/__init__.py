@@ -15,7 +15,9 @@ from vending.sts.amount import (
     encode_transfer_amount,
     round_transfer_amount,
 )
+from vending.sts.apdu import build_management_token
 from vending.sts.codec import decode, encode
+from vending.sts.conformance import VectorOutcome, check_document, check_vector
 from vending.sts.digits import group_digits, ungroup_digits
 from vending.sts.errors import (
     AmountTooLargeError,
@@ -39,15 +41,18 @@ from vending.sts.errors import (
     UnsupportedError,
     VectorError,
 )
+from vending.sts.explain import Line, MeterTest, explain
 from vending.sts.key_change import (
     KEY_TYPE_CHANGES,
     SECTION_COUNTS,
     KeyChange,
     assemble_key_change,
     build_sections,
+    describe_key_change,
     encode_key_change_set,
     plan_key_change,
     require_key_type_change,
+    require_section_count,
 )
 from vending.sts.keys import (
     SGC,
@@ -86,6 +91,7 @@ from vending.sts.tokens import (
     CreditToken,
     ExtendedToken,
     InitiateMeterTest,
+    Layout,
     ManagementToken,
     Resource,
     SectionToken,
@@ -102,6 +108,7 @@ from vending.sts.tokens import (
     TransferCredit,
     TransferCurrency,
     as_received,
+    layout_of,
 )
 
 __all__ = [
@@ -141,8 +148,11 @@ __all__ = [
     "KeyRequiredError",
     "KeyType",
     "KeyTypeChangeError",
+    "Layout",
+    "Line",
     "ManagementToken",
     "MeterPAN",
+    "MeterTest",
     "ModuleFrameError",
     "ModuleRefusedError",
     "NegativeAmountError",
@@ -175,26 +185,34 @@ __all__ = [
     "UnsupportedError",
     "ValidationResult",
     "VectorError",
+    "VectorOutcome",
     "VendingKey",
     "as_received",
     "assemble_key_change",
+    "build_management_token",
     "build_sections",
+    "check_document",
+    "check_vector",
     "compute_expiry",
     "decode",
     "decode_currency_amount",
     "decode_transfer_amount",
+    "describe_key_change",
     "encode",
     "encode_currency_amount",
     "encode_key_change_set",
     "encode_transfer_amount",
+    "explain",
     "group_digits",
     "is_key_expired",
     "is_key_expired_at",
+    "layout_of",
     "luhn_check_digit",
     "next_tid",
     "parse_meter",
     "plan_key_change",
     "require_key_type_change",
+    "require_section_count",
     "round_transfer_amount",
     "ungroup_digits",
 ]
