@@ -10,10 +10,8 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    bindparam,
     case,
     func,
-    insert,
     or_,
     select,
     update,
@@ -29,7 +27,7 @@ from vending.ledger.model import (
     TrialBalanceLine,
 )
 from vending.ledger.tables import journal_entries, ledger_accounts, ledger_balances, postings
-from vending.persistence.upsert import insert_or_ignore
+from vending.persistence.bulk import insert_new_rows, insert_rows, is_one_of, update_rows
 from vending.values.identifiers import EntryId
 from vending.values.money import Currency
 
@@ -45,19 +43,21 @@ def load_accounts(
     """Return those of the accounts that exist, with the floors they have now."""
     if not codes:
         return {}
-    rows = connection.execute(_select_accounts().where(_accounts.code.in_(sorted(codes))))
+    rows = connection.execute(
+        _select_accounts().where(is_one_of(connection, _accounts.code, sorted(codes)))
+    )
     return {AccountCode(row.code): _account_of(row) for row in rows}
 
 
 def insert_accounts(connection: Connection, accounts: Iterable[Account]) -> None:
     """Open the accounts that nobody else opened meanwhile, with a balance of 0."""
     ordered = sorted(accounts, key=lambda account: account.code)
-    statement = insert_or_ignore(connection, ledger_accounts).returning(_accounts.code)
     rows = [
         {"code": account.code, "kind": account.kind.value, "currency": account.currency.code}
         for account in ordered
     ]
-    opened = set(connection.execute(statement, rows).scalars())
+    inserted = insert_new_rows(connection, ledger_accounts, rows, returning=("code",))
+    opened = {row.code for row in inserted}
     insert_balances(
         connection, [Balance(account, 0) for account in ordered if account.code in opened]
     )
@@ -74,14 +74,14 @@ def insert_balances(connection: Connection, balances: Iterable[Balance]) -> None
         for balance in balances
         if balance.account.floor_minor is not None
     ]
-    if rows:
-        connection.execute(insert(ledger_balances), rows)
+    insert_rows(connection, ledger_balances, rows)
 
 
 def insert_entries(connection: Connection, entries: Sequence[JournalEntry]) -> None:
     """Write the postings, then the entries that seal them."""
-    connection.execute(
-        insert(postings),
+    insert_rows(
+        connection,
+        postings,
         [
             {
                 "entry_id": entry.id,
@@ -95,8 +95,9 @@ def insert_entries(connection: Connection, entries: Sequence[JournalEntry]) -> N
             for line_number, leg in enumerate(entry.postings, 1)
         ],
     )
-    connection.execute(
-        insert(journal_entries),
+    insert_rows(
+        connection,
+        journal_entries,
         [
             {
                 "id": entry.id,
@@ -124,7 +125,7 @@ def lock_balances(
     statement = (
         _select_accounts()
         .add_columns(_balances.balance_minor)
-        .where(_balances.account_code.in_(sorted(codes)))
+        .where(is_one_of(connection, _balances.account_code, sorted(codes)))
         .order_by(_balances.account_code)
         .with_for_update(of=ledger_balances)
     )
@@ -132,22 +133,16 @@ def lock_balances(
 
 
 def update_balances(connection: Connection, changes: Mapping[AccountCode, int]) -> int:
-    """Change the balances, each only as far as its floor allows; return how many were changed."""
-    if not changes:
-        return 0
-    statement = (
-        update(ledger_balances)
-        .where(
-            _balances.account_code == bindparam("of_code"),
-            or_(
-                bindparam("change", type_=_balances.balance_minor.type) >= 0,
-                _balances.balance_minor + bindparam("change") >= _balances.floor_minor,
-            ),
-        )
-        .values(balance_minor=_balances.balance_minor + bindparam("change"))
+    """Change the balances that are locked; return how many there were.
+
+    The table's check on the floor is the wall behind `rules.require_floor`.
+    """
+    rows = [
+        {"account_code": code, "balance_minor": change} for code, change in sorted(changes.items())
+    ]
+    return update_rows(
+        connection, ledger_balances, rows, key=("account_code",), add=("balance_minor",)
     )
-    rows = [{"of_code": code, "change": change} for code, change in sorted(changes.items())]
-    return connection.execute(statement, rows).rowcount
 
 
 def update_floor(connection: Connection, code: AccountCode, floor_minor: int) -> None:
@@ -168,7 +163,7 @@ def load_stored_balances(
     statement = (
         _select_accounts()
         .add_columns(_balances.balance_minor)
-        .where(_balances.account_code.in_(sorted(codes)))
+        .where(is_one_of(connection, _balances.account_code, sorted(codes)))
     )
     return _balances_of(connection.execute(statement))
 
@@ -179,7 +174,7 @@ def sum_postings(connection: Connection, codes: Collection[AccountCode]) -> dict
         return {}
     statement = (
         select(_legs.account_code, func.sum(_legs.minor).label("total"))
-        .where(_legs.account_code.in_(sorted(codes)))
+        .where(is_one_of(connection, _legs.account_code, sorted(codes)))
         .group_by(_legs.account_code)
     )
     return {AccountCode(row.account_code): int(row.total) for row in connection.execute(statement)}
@@ -187,7 +182,7 @@ def sum_postings(connection: Connection, codes: Collection[AccountCode]) -> dict
 
 def load_entries(connection: Connection, entry_ids: Collection[uuid.UUID]) -> list[JournalEntry]:
     """Return those of the entries that exist, oldest first."""
-    return _load_entries(connection, _entries.id.in_(sorted(entry_ids)))
+    return _load_entries(connection, is_one_of(connection, _entries.id, sorted(entry_ids)))
 
 
 def load_entries_of(connection: Connection, reference: str) -> list[JournalEntry]:
@@ -343,7 +338,7 @@ def _load_entries(connection: Connection, wanted: ColumnElement[bool]) -> list[J
     legs: dict[uuid.UUID, list[Posting]] = {row.id: [] for row in entries}
     statement = (
         select(postings)
-        .where(_legs.entry_id.in_(sorted(legs)))
+        .where(is_one_of(connection, _legs.entry_id, sorted(legs)))
         .order_by(_legs.entry_id, _legs.line_number)
     )
     for leg in connection.execute(statement):

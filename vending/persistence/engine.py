@@ -161,8 +161,6 @@ def _open_postgresql(url: URL, limits: DatabaseLimits) -> Database:
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
     )
-    # A batch goes out as one INSERT of many rows: the sealing trigger then runs once a batch.
-    engine.dialect.use_insertmanyvalues_wo_returning = True
     return Database(engine, EngineKind.POSTGRESQL, writer_lock=None)
 
 

@@ -22,15 +22,13 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
-    bindparam,
     select,
     tuple_,
-    update,
 )
 
 from vending.persistence.base import metadata
+from vending.persistence.bulk import insert_new_rows, update_rows
 from vending.persistence.column_types import SmallInt, UTCDateTime, UUIDColumn
-from vending.persistence.upsert import insert_or_ignore
 from vending.values.identifiers import IdempotencyKey, PartnerId
 
 KEY_LENGTH_MAX: Final = 255
@@ -137,25 +135,17 @@ def store_answers(connection: Connection, answers: Sequence[Answer], *, now: dat
     """Store what is answered under keys that were claimed; the database refuses a second answer."""
     if not answers:
         return
-    table = idempotency_keys.c
-    statement = (
-        update(idempotency_keys)
-        .where(table.partner_id == bindparam("of_partner"), table.key == bindparam("of_key"))
-        .values(
-            status=bindparam("new_status"), body=bindparam("new_body"), answered_at=bindparam("at")
-        )
-    )
     rows = [
         {
-            "of_partner": answer.partner_id,
-            "of_key": answer.key,
-            "new_status": answer.status,
-            "new_body": answer.body,
-            "at": now,
+            "partner_id": answer.partner_id,
+            "key": answer.key,
+            "status": answer.status,
+            "body": answer.body,
+            "answered_at": now,
         }
         for answer in sorted(answers, key=lambda each: (each.partner_id, each.key))
     ]
-    stored_count = connection.execute(statement, rows).rowcount
+    stored_count = update_rows(connection, idempotency_keys, rows, key=("partner_id", "key"))
     assert stored_count == len(answers), "an answer belongs to a claimed key"
 
 
@@ -171,9 +161,6 @@ def _insert_claims(
     connection: Connection, firsts: dict[_KeyPair, Claim], now: datetime
 ) -> set[_KeyPair]:
     """Insert the claims whose keys are free; return those keys."""
-    statement = insert_or_ignore(connection, idempotency_keys).returning(
-        idempotency_keys.c.partner_id, idempotency_keys.c.key
-    )
     rows = [
         {
             "partner_id": partner_id,
@@ -183,7 +170,8 @@ def _insert_claims(
         }
         for partner_id, key in sorted(firsts)
     ]
-    return {(row.partner_id, row.key) for row in connection.execute(statement, rows)}
+    inserted = insert_new_rows(connection, idempotency_keys, rows, returning=("partner_id", "key"))
+    return {(row.partner_id, row.key) for row in inserted}
 
 
 def _load_stored(connection: Connection, pairs: Iterable[_KeyPair]) -> dict[_KeyPair, _Stored]:

@@ -25,12 +25,12 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     select,
     update,
 )
 
 from vending.persistence.base import metadata
+from vending.persistence.bulk import insert_rows
 from vending.persistence.column_types import Json, JSONColumn, UTCDateTime, UUIDColumn
 from vending.values.identifiers import OutboxId
 
@@ -97,21 +97,21 @@ class Failure:
 
 def append(connection: Connection, messages: Sequence[Message]) -> None:
     """Add the messages, due at once."""
-    if messages:
-        connection.execute(
-            insert(outbox),
-            [
-                {
-                    "id": message.id,
-                    "topic": message.topic,
-                    "payload": message.payload,
-                    "created_at": message.created_at,
-                    "due_at": message.created_at,
-                    "attempt_count": 0,
-                }
-                for message in messages
-            ],
-        )
+    insert_rows(
+        connection,
+        outbox,
+        [
+            {
+                "id": message.id,
+                "topic": message.topic,
+                "payload": message.payload,
+                "created_at": message.created_at,
+                "due_at": message.created_at,
+                "attempt_count": 0,
+            }
+            for message in messages
+        ],
+    )
 
 
 def lease(
