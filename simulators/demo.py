@@ -281,10 +281,11 @@ def _write_customers(path: Path, fleet: RunningFleet) -> None:
 
 
 def _write_meters(path: Path, fleet: RunningFleet) -> None:
-    lines = [
+    header = (
         "drn,sgc,krn,kt,ti,ea,dkga,base_date,tariff_code,currency,profile,link,location,"
         "account_number,state"
-    ]
+    )
+    lines = [header]
     for index, drn in enumerate(fleet.meters):
         lines.append(
             f"{drn},{SGC},1,2,01,7,4,2014,{TARIFF},{CURRENCY},reference_prepay,"
