@@ -5,6 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 SEED   ?= 1
+SIZE   ?=
 ONCE   ?=
 PORT   ?=
 DATA   ?=
@@ -12,7 +13,7 @@ SUITE  ?= bookworm
 UNITS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench proof-install test-system lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-install test-system lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +43,12 @@ $(VENV)/.dev: .locks/dev.txt $(VENV)/.run
 	$(call install,.locks/dev.txt)
 	@touch $@
 
+# --- the product --------------------------------------------------------------------------------
+DEMO_DATA := $(abspath $(or $(DATA),demo-data))
+
+demo: $(VENV)/.run ## everything on simulated meters; ONCE=1 runs the loop once, PORT= and DATA= choose
+	$(BIN)/metersim demo --data $(DEMO_DATA) $(if $(PORT),--port $(PORT)) $(if $(ONCE),--once)
+
 # --- work --------------------------------------------------------------------------------------
 fmt: $(VENV)/.dev ## format, and apply the safe fixes
 	$(BIN)/ruff format .
@@ -63,11 +70,32 @@ check: lint types unit ## what one runs before a commit
 test: $(VENV)/.dev ## everything, both databases included
 	$(BIN)/pytest -q -n auto --dist loadfile tests
 
+test-system: ## Debian packages that tests need; none: the databases come from the lock files
+	@echo "make test needs no Debian package beside python3, python3-venv and make"
+
+docs: $(VENV)/.dev ## write the generated pages again: settings, errors, state diagrams
+	$(BIN)/python -m tests.docs.generate
+
+bench: $(VENV)/.dev ## measure: tokens a second, sales a second
+	$(BIN)/python tests/bench/bench_sts.py --seed $(SEED)
+	$(BIN)/python tests/bench/bench_vends.py --seed $(SEED)
+
+clean: ## remove the environment and what tools leave behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+
 lock: ## resolve the lock files again
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o .locks/build.txt .locks/build.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o .locks/run.txt pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c .locks/run.txt -o .locks/dev.txt pyproject.toml
 
 # --- proofs: each exits 1 on failure and ends with one line of figures ----------------------------
+proof-vends: $(VENV)/.dev ## SIZE sales from 16 clients, a third repeats, on both databases
+	$(BIN)/python tests/proofs/proof_vends.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
+
+proof-kill: $(VENV)/.dev ## kill -9 the service under load, SIZE times on each database
+	$(BIN)/python tests/proofs/proof_kill.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
+
+proofs: proof-vends proof-kill
+
 proof-install: ## a bare Debian becomes a serving product (needs root)
 	SUITE=$(SUITE) UNITS=$(UNITS) PYTHON=$(PYTHON) tests/proofs/proof_install.sh
