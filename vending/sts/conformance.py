@@ -112,12 +112,12 @@ class _Fields:
                 raise self.complaint(
                     name=name, problem="it is missing; every vector of this kind has it"
                 )
+            case Mapping() | list():
+                raise self.complaint(name=name, problem="write a number or a text")
             case bool():
                 text = str(int(value))
-            case int() | float() | str():
-                text = str(value).strip()
             case _:
-                raise self.complaint(name=name, problem="write a number or a text")
+                text = str(value).strip()
         try:
             return parse(text)
         except STSError as error:

@@ -310,6 +310,8 @@ _AMOUNT: Final = (
     _TID,
     Field("amount", 16, CURRENCY, "amount in currency"),
 )
+# A manufacturer code is as many decimal digits as it has in the DRN (ours): the rest of its
+# binary range is a RangeError.
 _TEST_2_DIGITS: Final = (
     Field("control", 36, bits(36), "control"),
     Field("manufacturer", 8, number(range(100)), "manufacturer code"),
@@ -321,6 +323,7 @@ _TEST_4_DIGITS: Final = (
 _POWER_LIMIT: Final = Field("limit_w", 16, WATTS, "maximum power limit (MPL)")
 _UNBALANCE_LIMIT: Final = Field("limit_w", 16, WATTS, "maximum unbalance limit (MPPUL)")
 _REGISTER: Final = Field("register", 16, member_of(CreditRegister), "register")
+# A section of a set of three is read as a function that this package does not know (ours).
 _1ST_SECTION: Final = (
     Field("ken_high", 4, KEN_NIBBLE, "key expiry number, high half (KENHO)"),
     Field("krn", 4, KRN, "key revision number (KRN)"),

@@ -28,7 +28,7 @@ TIMES = (
 )
 
 
-def key_fields(n: int, **over: object) -> dict:
+def key_fields(n: int, **over: object) -> naive.Vector:
     """Return the key of the n-th vector: every attribute takes turns."""
     dkga = 2 if n % 3 == 2 else 4
     key_types = (1, 2, 3) if dkga == 2 else (1, 2)
@@ -51,13 +51,26 @@ def issued(n: int, base_date: int) -> str:
     return TIMES[n % len(TIMES)] if base_date == 2014 else f"20{n % 20:02}-10-05 0{n % 9}:30"
 
 
-def with_token(vector: dict) -> dict:
+def with_token(vector: naive.Vector) -> naive.Vector:
     tokens = naive.encode_vector(vector)
     return {**vector, "tokens": tokens} if len(tokens) > 1 else {**vector, "token": tokens[0]}
 
 
-def credit_vectors() -> list[dict]:
-    units = (0, 1, 16383, 16384, 16385, 16394, 180214, 180215, 180224, 180225, 1818524, 1818525)
+def credit_vectors() -> list[naive.Vector]:
+    units: tuple[int, ...] = (
+        0,
+        1,
+        16383,
+        16384,
+        16385,
+        16394,
+        180214,
+        180215,
+        180224,
+        180225,
+        1818524,
+        1818525,
+    )
     units += (1818624, 1818625, 18201623, 18201624)
     made = []
     for n, amount in enumerate(units * 2):
@@ -77,8 +90,17 @@ def credit_vectors() -> list[dict]:
     return made
 
 
-def currencies() -> list[dict]:
-    units = ("0", "0.00001", "-0.00001", "0.5", "-0.5", "0.000001", "-0.000001", "0.16384")
+def currencies() -> list[naive.Vector]:
+    units: tuple[str, ...] = (
+        "0",
+        "0.00001",
+        "-0.00001",
+        "0.5",
+        "-0.5",
+        "0.000001",
+        "-0.000001",
+        "0.16384",
+    )
     units += ("0.16385", "-0.16385", "-1.80223", "-16384", "999999999", "-123456789.12345")
     units += ("100000000000000000000000", "-100000000000000000000000", "18.20163", "-18.20163")
     made = []
@@ -98,7 +120,7 @@ def currencies() -> list[dict]:
     return made
 
 
-def managements() -> list[dict]:
+def managements() -> list[naive.Vector]:
     cases = [(0, watts, True) for watts in (0, 1, 16385, 18201624)]
     cases += [(0, raw, False) for raw in (0, 0x4000, 0xFFFF)]
     cases += [(1, register, False) for register in (*range(8), 0xFFFF)]
@@ -126,7 +148,7 @@ def managements() -> list[dict]:
     return made
 
 
-def key_changes() -> list[dict]:
+def key_changes() -> list[naive.Vector]:
     made = []
     for n in range(12):
         common = key_fields(n)
@@ -157,7 +179,7 @@ def key_changes() -> list[dict]:
     return made
 
 
-def class1s() -> list[dict]:
+def class1s() -> list[naive.Vector]:
     cases = [(1 << place, 0, 2) for place in range(11)]
     cases += [(2**36 - 1, 99, 2), (0, 7, 2), (1, 4711, 4), (2**28 - 1, 9999, 4), (0x400, 10, 4)]
     return [
@@ -177,7 +199,7 @@ def class1s() -> list[dict]:
 KEY = {7: "87f3ecbb2e46b48f", 11: "00112233445566778899aabbccddeeff"}
 
 
-def refusal(name: str, expect: str, plain: str, ea: int = 7) -> dict:
+def refusal(name: str, expect: str, plain: str, ea: int = 7) -> naive.Vector:
     key = None if plain.startswith("01") else naive.from_hex(KEY[ea])
     return {
         "id": name,
@@ -189,7 +211,7 @@ def refusal(name: str, expect: str, plain: str, ea: int = 7) -> dict:
     }
 
 
-def typed(name: str, digits: str) -> dict:
+def typed(name: str, digits: str) -> naive.Vector:
     return {
         "id": name,
         "clause": "the 66-bit token and its 20 digits",
@@ -204,7 +226,7 @@ def damaged(plain: str) -> str:
     return plain[:-1] + ("1" if plain[-1] == "0" else "0")
 
 
-def refusals() -> list[dict]:
+def refusals() -> list[naive.Vector]:
     bits, seal = naive.bits, naive.seal
     head = bits(5, 4) + bits(85740, 24)
     credit = seal(0, 0, head + bits(1, 16))
@@ -256,7 +278,7 @@ def refusals() -> list[dict]:
     return made
 
 
-def write(name: str, source: str, vectors: list[dict]) -> None:
+def write(name: str, source: str, vectors: list[naive.Vector]) -> None:
     text = json.dumps({"source": source, "vectors": vectors}, indent=1, ensure_ascii=False)
     (HERE / name).write_text(text + "\n", encoding="utf-8")
 

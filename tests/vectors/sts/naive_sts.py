@@ -8,8 +8,12 @@ own vectors are those on which the two agree, and the benchmark measures against
 import hashlib
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 
 from vending.sts.hazmat.misty1 import _S7, _S9
+
+Vector = dict[str, Any]
+"""A vector as it stands in its JSON file."""
 
 # --- bits as text
 
@@ -199,7 +203,7 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     return hashlib.sha256(bytes(b ^ 0x5C for b in padded) + inner).digest()
 
 
-def decoder_key(v: dict) -> str:
+def decoder_key(v: Vector) -> str:
     """Return the key's bits for a vector, or for the old or new part of one."""
     if v["dkga"] == 2:
         iin, iain = split_pan(v["pan"])
@@ -230,7 +234,7 @@ def split_pan(pan: str) -> tuple[str, str]:
 
 
 def value_of(exponent: int, mantissa: int) -> int:
-    value = mantissa * 10**exponent
+    value: int = mantissa * 10**exponent
     for n in range(1, exponent + 1):
         value += 2**14 * 10 ** (n - 1)
     return value
@@ -308,7 +312,7 @@ def finish(plain: str, key: str | None) -> str:
     return str(number(old_28 + old_27 + moved)).zfill(20)
 
 
-def token_of(v: dict) -> str:
+def token_of(v: Vector) -> str:
     """Return the digits of a vector of kind credit, currency or management."""
     rnd_tid = bits(v.get("rnd", 5), 4) + tid_bits(v["issued"], v["base_date"])
     if v["kind"] == "currency" or (v["kind"] == "credit" and v["subclass"] >= 4):
@@ -323,7 +327,7 @@ def token_of(v: dict) -> str:
     return finish(plain, decoder_key(v))
 
 
-def key_change_of(v: dict) -> list[str]:
+def key_change_of(v: Vector) -> list[str]:
     old = {**v, **v["old"]}
     new = {**v, **v["new"]}
     new_key = decoder_key(new)
@@ -339,7 +343,7 @@ def key_change_of(v: dict) -> list[str]:
     return [finish(seal(2, subclass, data), decoder_key(old)) for subclass, data in sections]
 
 
-def class1_of(v: dict) -> str:
+def class1_of(v: Vector) -> str:
     control = v["control"] if isinstance(v["control"], int) else int(v["control"], 16)
     if v["manufacturer_digits"] == 2:
         data = bits(control, 36) + bits(v["manufacturer"], 8)
@@ -348,7 +352,7 @@ def class1_of(v: dict) -> str:
     return finish(seal(1, v["subclass"], data), None)
 
 
-def encode_vector(v: dict) -> list[str]:
+def encode_vector(v: Vector) -> list[str]:
     """Return the digits that a vector asks for, one string a token."""
     if v["kind"] == "key_change":
         return key_change_of(v)

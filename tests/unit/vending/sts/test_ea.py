@@ -20,7 +20,7 @@ def test_dea_is_refused_by_name() -> None:
         EncryptionAlgorithm(9)
 
 
-@pytest.mark.parametrize("number", [0, 8, "7"])
-def test_unknown_algorithm_is_refused(number: object) -> None:
+@pytest.mark.parametrize("number", [0, 8, 12])
+def test_unknown_algorithm_is_refused(number: int) -> None:
     with pytest.raises(FieldRangeError, match=r"EA .* is not within 7, 11"):
         EncryptionAlgorithm(number)

@@ -143,8 +143,8 @@ def test_repeated_section_is_refused(change: KeyChange) -> None:
 
 
 def test_supply_group_above_6_digits_is_a_range_error(change: KeyChange) -> None:
-    first, second, third, fourth = build_sections(change)
-    above = dataclasses.replace(third, sgc_low=0xFFF)  # type: ignore[type-var]
+    first, second, _, fourth = build_sections(change)
+    above = Set3rdSectionDecoderKey(sgc_low=0xFFF, nkmo2=b"abcd")
     answer = assemble_key_change([first, second, above, fourth], MISTY1)
     assert answer == Rejection(TokenResult.RANGE_ERROR)
 

@@ -14,6 +14,7 @@ from vending.sts.tokens import (
     CreditRegister,
     ExtendedToken,
     InitiateMeterTest,
+    Layout,
     Resource,
     Set1stSectionDecoderKey,
     Set2ndSectionDecoderKey,
@@ -64,8 +65,8 @@ def test_token_has_the_class_and_subclass_of_the_standard(
 
 
 @pytest.mark.parametrize("layout", TOKEN_LAYOUTS.values(), ids=lambda row: f"{row.subclass}")
-def test_fields_of_every_layout_fill_the_44_data_bits(layout: object) -> None:
-    assert sum(field.width for field in layout.fields) == DATA_WIDTH  # type: ignore[attr-defined]
+def test_fields_of_every_layout_fill_the_44_data_bits(layout: Layout) -> None:
+    assert sum(field.width for field in layout.fields) == DATA_WIDTH
 
 
 def test_every_record_has_a_row_and_every_attribute_a_field() -> None:
@@ -74,7 +75,8 @@ def test_every_record_has_a_row_and_every_attribute_a_field() -> None:
     for record, layout in rows.items():
         told = {layout.variant[0]} if layout.variant else set()
         assert {field.name for field in layout.fields if field.name} | told == {
-            attribute.name for attribute in dataclasses.fields(record)
+            attribute.name
+            for attribute in dataclasses.fields(record)  # type: ignore[arg-type]
         }
 
 
