@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 from rich.live import Live
-from typer.exceptions import Abort, TyperException
+from typer.exceptions import TyperException
 
 from simulators import display
 from simulators.endpoints.lines import LineError
@@ -91,8 +91,6 @@ def execute(arguments: Sequence[str]) -> int:
         return _fail(f"{error.format_message()} Run it with --help.", as_json=as_json)
     except _SETUP_ERRORS as error:
         return _fail(str(error), as_json=as_json)
-    except (Abort, KeyboardInterrupt):
-        return 1
     return 1 if isinstance(code, int) and code else 0
 
 

@@ -76,7 +76,7 @@ def running_fleet(plan: FleetPlan, *, clock: MeterClock | None = None) -> Iterat
     buses = _build_buses(plan, meters)
     lines = {line.name: _build_line(line, buses[line.name]) for line in plan.lines}
     with ExitStack() as stack:
-        run = stack.enter_context(_loop_in_thread())
+        run = stack.enter_context(loop_in_thread())
         for meter in meters.values() if plan.state_folder is not None else ():
             stack.callback(meter.save)
         for line in lines.values():
@@ -149,7 +149,7 @@ def _close(run: Runner, line: Line) -> None:
 
 
 @contextmanager
-def _loop_in_thread() -> Iterator[Runner]:
+def loop_in_thread() -> Iterator[Runner]:
     """Run an event loop in a thread, and give a function that has it do something."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="simulated meters", daemon=True)

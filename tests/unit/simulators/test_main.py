@@ -1,0 +1,95 @@
+"""The command line, run as people run it."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulators.__main__ import execute
+
+TIMEOUT_S = 30
+
+
+@pytest.fixture
+def fleet_file(tmp_path: Path, fleet_text: str) -> Path:
+    path = tmp_path / "fleet.toml"
+    path.write_text(fleet_text)
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_prints_a_json_line_an_event_and_stops_when_asked(
+    fleet_file: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "simulators", "run", str(fleet_file), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        assert started["event"] == "started"
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=TIMEOUT_S)
+    lines = [json.loads(line) for line in rest.splitlines()]
+    assert [line["event"] for line in lines[:2]] == ["started", "started"]
+    assert lines[-1] == {"event": "stopped"}
+    assert process.returncode == 0
+    assert not (fleet_file.parent / "run" / "cabinet").is_symlink()
+
+
+def test_run_shows_a_table_to_people(
+    fleet_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr("simulators.__main__.REFRESH_S", 0.01)
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        assert execute(["run", str(fleet_file)]) == 0
+    finally:
+        for number, action in signals.items():
+            signal.signal(number, action)
+    assert "2 simulated meters" in capsys.readouterr().out
+
+
+def test_run_prints_events_until_the_last(
+    fleet_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr("simulators.__main__.REFRESH_S", 0.01)
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        assert execute(["run", str(fleet_file), "--json"]) == 0
+    finally:
+        for number, action in signals.items():
+            signal.signal(number, action)
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads(lines[-1]) == {"event": "stopped"}
+
+
+def test_an_error_says_what_to_do_and_the_code_is_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert execute(["run", str(tmp_path / "none.toml")]) == 1
+    assert "give a fleet file" in capsys.readouterr().err
+
+
+def test_an_error_is_json_where_json_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert execute(["run", str(tmp_path / "none.toml"), "--json"]) == 1
+    line = json.loads(capsys.readouterr().out)
+    assert line["event"] == "error"
+    assert "give a fleet file" in line["detail"]
+
+
+def test_a_wrong_command_exits_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["run"]) == 1
+    assert "--help" in capsys.readouterr().err
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["--help"]) == 0
+    assert "run" in capsys.readouterr().out
