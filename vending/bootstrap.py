@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import ClassVar, Final
 
 from vending.errors import ErrorKind, VendingError
+from vending.keystore.following import KeyStoreFollower
 from vending.keystore.sealing import Purpose
 from vending.keystore.service import open_store
 from vending.keystore.software import SoftwareSecurityModule
@@ -46,9 +47,14 @@ class Container:
     clock: Clock
     metrics: Metrics
     database: Database
-    store: OpenKeyStore
+    key_store: KeyStoreFollower
     security_module: SoftwareSecurityModule
     desk: SalesDesk
+
+    @property
+    def store(self) -> OpenKeyStore:
+        """Return the key store as it was last seen whole."""
+        return self.key_store.store
 
     def close(self) -> None:
         """Give every connection back."""
@@ -103,7 +109,7 @@ def build_container(settings: Settings, *, clock: Clock | None = None) -> Contai
         clock=clock,
         metrics=Metrics(),
         database=database,
-        store=store,
+        key_store=KeyStoreFollower(database, store, use=module.use),
         security_module=module,
         desk=_build_desk(settings, clock, database, store, module),
     )

@@ -8,6 +8,7 @@ from tests.support.vending_keys import DUTK_2014, store_in_memory
 from vending.bootstrap import Container
 from vending.customers.model import Language, NewCustomer
 from vending.customers.service import register_customer
+from vending.keystore.following import KeyStoreFollower
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Purpose
 from vending.keystore.software import SoftwareSecurityModule
@@ -74,7 +75,7 @@ class Shop:
             clock=self.clock,
             metrics=Metrics(),
             database=self.database,
-            store=self.store,
+            key_store=KeyStoreFollower(self.database, self.store, use=module.use),
             security_module=module,
             desk=self.desk,
         )

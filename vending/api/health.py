@@ -53,6 +53,8 @@ def _check_database(container: Container) -> str:
 
 
 def _check_key_store(container: Container) -> str:
+    if container.key_store.problem is not None:
+        return container.key_store.problem
     return "ok" if container.store.list_keys() else "no_keys"
 
 

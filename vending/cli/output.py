@@ -22,7 +22,8 @@ _errors: Final = Console(stderr=True)
 def print_document(document: Row | Sequence[Row], *, as_json: bool, title: str = "") -> None:
     """Print a record or a list of records."""
     if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+        # Flushed: whoever started a service through a pipe waits for this line.
+        print(json.dumps(document, ensure_ascii=False, default=str), flush=True)  # noqa: T201 # the command's answer
         return
     if isinstance(document, Mapping):
         for name, value in document.items():
@@ -41,7 +42,7 @@ def print_problem(code: str, message: str, remedy: str, *, as_json: bool) -> Non
     """Print what went wrong and what to do about it."""
     if as_json:
         document = {"error": {"code": code, "detail": message, "remedy": remedy}}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        print_document(document, as_json=True)
         return
     _errors.print(f"[bold red]{code}[/]: ", message, sep="", highlight=False, soft_wrap=True)
     _errors.print("[bold]Do this:[/] ", remedy, sep="", highlight=False, soft_wrap=True)

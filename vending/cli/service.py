@@ -1,5 +1,6 @@
 """init, migrate, serve, worker: what makes an installation and runs it."""
 
+import resource
 import socket
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,6 +22,7 @@ from vending.persistence.engine import create_database
 from vending.settings import Settings
 from vending.values.clock import SystemClock
 from vending.values.money import Currency
+from vending.worker.loop import run_worker, stopped_by_signals
 
 BACKLOG: Final = 2048
 GRACE_S: Final = 20
@@ -44,6 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command("init")(init)
     app.command("migrate")(migrate_tables)
     app.command("serve")(serve)
+    app.command("worker")(work)
 
 
 def init(
@@ -117,12 +120,33 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the API until it is stopped."""
-    with opened_container(data, host=host, port=port) as container:
-        listener = _listen(container.settings)
+    forbid_core_dumps()
+    with (
+        opened_container(data, host=host, port=port) as container,
+        container.key_store.following(),
+        _listener(container.settings) as listener,
+    ):
         address, bound_port = listener.getsockname()[:2]
         url = f"http://{address}:{bound_port}"
         print_document({"url": url, "health": f"{url}/healthz"}, as_json=as_json)
         _serve(container, listener)
+
+
+def work(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Run the worker until it is stopped: it delivers tokens, and finishes what was left open."""
+    forbid_core_dumps()
+    with (
+        stopped_by_signals() as stop,
+        opened_container(data) as container,
+        container.key_store.following(),
+    ):
+        print_document({"worker": "running"}, as_json=as_json)
+        run_worker(container, stop)
+
+
+def forbid_core_dumps() -> None:
+    """Keep this process from ever leaving its memory, and the keys in it, in a core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _serve(container: Container, listener: socket.socket) -> None:
@@ -138,16 +162,19 @@ def _serve(container: Container, listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listener(settings: Settings) -> socket.socket:
+    """Return a socket that holds the address; closing it is the caller's.
+
+    Raises:
+        PortInUseError: The address cannot be had.
+    """
+    host, port = settings.host, settings.port
     try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        # Listening starts here, so that a second service is refused here and not by uvicorn.
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise PortInUseError(settings.host, settings.port, reason) from error
-    return listener
+        raise PortInUseError(host, port, error.strerror or str(error)) from error
 
 
 def _unlock_for_new_store(settings: Settings) -> tuple[Unlock, Path | None]:

@@ -17,6 +17,9 @@ _SHARED: Final[tuple[Processor, ...]] = (
     structlog.processors.format_exc_info,
 )
 
+_TOO_TALKATIVE: Final = ("uvicorn.access", "alembic")
+"""Our own middleware writes a line per request; every command opens the migrations."""
+
 
 def configure_logs(*, level: str, log_format: Literal["json", "console"]) -> None:
     """Send our logs and those of every library to standard error through one redacting path."""
@@ -49,8 +52,8 @@ def configure_logs(*, level: str, log_format: Literal["json", "console"]) -> Non
         library = logging.getLogger(name)
         library.handlers = []
         library.propagate = True
-    # A line per request is written by our own middleware, with the request id.
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    for name in _TOO_TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
