@@ -1,4 +1,4 @@
-"""DES, one block, for DKGA02 alone (FIPS 46-3); nothing else here may use it."""
+"""DES, one block, for DKGA02 and the check values of its keys alone (FIPS 46-3)."""
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -10,5 +10,5 @@ def encrypt_block(key: bytes, block: bytes) -> bytes:
 
     Triple DES with one key three times is DES: the second pass undoes the first.
     """
-    encryptor = Cipher(TripleDES(key * 3), ECB()).encryptor()  # noqa: S305  one block, no mode
+    encryptor = Cipher(TripleDES(key * 3), ECB()).encryptor()  # noqa: S305  # one block needs no mode
     return encryptor.update(block) + encryptor.finalize()
