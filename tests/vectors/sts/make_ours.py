@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[2]))
 
-from tests.vectors.sts import naive_sts as naive  # noqa: E402  the path comes first
+from tests.vectors.sts import naive_sts as naive  # noqa: E402  # the path comes first
 
 SOURCE = "ours: made by naive_sts.py, an independent implementation bit by bit"
 LONG_KEY = "0123456789ABCDEF00112233445566778899AABB"

@@ -95,7 +95,7 @@ def test_set_of_two_carries_no_supply_group(attributes: KeyAttributes) -> None:
     change = plan_key_change(attributes, attributes, new_key=NEW_STA, new_ti=TI("02"))
     assert change.sgc is None
     first, second = build_sections(change)
-    assert (first.nkho, second.nklo) == (bytes(range(4)), bytes(range(4, 8)))  # type: ignore[union-attr]
+    assert (first.nkho, second.nklo) == (bytes(range(4)), bytes(range(4, 8)))  # type: ignore[union-attr]  # two sections
 
 
 def test_set_of_four_spreads_key_expiry_and_supply_group(change: KeyChange) -> None:

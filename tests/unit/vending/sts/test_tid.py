@@ -57,7 +57,7 @@ def test_seconds_are_cut_and_zones_are_converted() -> None:
 
 def test_time_without_zone_is_a_programming_error() -> None:
     with pytest.raises(AssertionError):
-        TokenIdentifier.at(datetime(2014, 3, 1), BaseDate.Y2014)  # noqa: DTZ001  that is the test
+        TokenIdentifier.at(datetime(2014, 3, 1), BaseDate.Y2014)  # noqa: DTZ001  # that is the test
 
 
 def test_instant_gives_the_minute_back() -> None:

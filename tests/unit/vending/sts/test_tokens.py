@@ -76,7 +76,7 @@ def test_every_record_has_a_row_and_every_attribute_a_field() -> None:
         told = {layout.variant[0]} if layout.variant else set()
         assert {field.name for field in layout.fields if field.name} | told == {
             attribute.name
-            for attribute in dataclasses.fields(record)  # type: ignore[arg-type]
+            for attribute in dataclasses.fields(record)  # type: ignore[arg-type]  # a record class
         }
 
 
