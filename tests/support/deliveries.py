@@ -115,8 +115,14 @@ class Town:
         )
 
     def cut_link(self, meter: Meter) -> None:
+        self._change_meter(meter, link=None)
+
+    def set_profile(self, meter: Meter, profile: str) -> None:
+        self._change_meter(meter, profile=profile)
+
+    def _change_meter(self, meter: Meter, **values: str | None) -> None:
         with self.database.unit_of_work() as uow:
-            uow.connection.execute(update(meters).where(meters.c.id == meter.id).values(link=None))
+            uow.connection.execute(update(meters).where(meters.c.id == meter.id).values(values))
             uow.commit()
 
     def issue(self, meter: Meter, digits: str | None = None) -> IssuedToken:

@@ -101,28 +101,22 @@ class DriverGateway:
 
 
 def _conclude_token(entry: TokenEntry) -> TryResult:
-    match entry:
-        case Done(value=acceptance):
-            return TryResult(TryOutcome.DONE, acceptance.result)
-        case Refused() | Unknown():
-            return _conclude_failed(entry)
+    if isinstance(entry, Done):
+        return TryResult(TryOutcome.DONE, entry.value.result)
+    return _conclude_failed(entry)
 
 
 def _conclude_relay(switch: RelaySwitch) -> TryResult:
-    match switch:
-        case Done(value=report):
-            return TryResult(TryOutcome.DONE, _POSITIONS[report.actual].value)
-        case Refused() | Unknown():
-            return _conclude_failed(switch)
+    if isinstance(switch, Done):
+        return TryResult(TryOutcome.DONE, _POSITIONS[switch.value.actual].value)
+    return _conclude_failed(switch)
 
 
 def _conclude_failed(answer: Refused | Unknown) -> TryResult:
-    match answer:
-        case Refused(reason=reason):
-            outcome = REFUSALS.get(reason, TryOutcome.REFUSED_UNSEEN)
-            return TryResult(outcome, reason)
-        case Unknown():
-            return TryResult(TryOutcome.UNKNOWN, CODE_NO_ANSWER)
+    if isinstance(answer, Unknown):
+        return TryResult(TryOutcome.UNKNOWN, CODE_NO_ANSWER)
+    outcome = REFUSALS.get(answer.reason, TryOutcome.REFUSED_UNSEEN)
+    return TryResult(outcome, answer.reason)
 
 
 def _nothing_left(error: DriverError) -> TryResult:

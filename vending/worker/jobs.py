@@ -44,10 +44,10 @@ class Job:
     name: str
     interval_s: float
     """Pause after a run that found nothing to do; 0: as soon as the loop comes by."""
-    run: Callable[[WorkerContext, Attempt], int]
+    run: Callable[[Attempt], int]
 
 
-def relay_outbox(context: WorkerContext, attempt: Attempt) -> int:
+def relay_outbox(context: WorkerContext, attempt: Attempt, handlers: Mapping[str, Handler]) -> int:
     """Hand due messages to their handlers; return how many there were."""
     with context.database.unit_of_work() as uow:
         messages = outbox.lease(
@@ -62,7 +62,7 @@ def relay_outbox(context: WorkerContext, attempt: Attempt) -> int:
     failures = {
         message.id: failure
         for message in messages
-        if (failure := _hand_over(context, attempt, message)) is not None
+        if (failure := _hand_over(context, attempt, message, handlers)) is not None
     }
     with context.database.unit_of_work() as uow:
         now = context.clock.now()
@@ -73,8 +73,13 @@ def relay_outbox(context: WorkerContext, attempt: Attempt) -> int:
     return len(messages)
 
 
-def _hand_over(context: WorkerContext, attempt: Attempt, message: LeasedMessage) -> Failure | None:
-    handler = HANDLERS.get(message.topic)
+def _hand_over(
+    context: WorkerContext,
+    attempt: Attempt,
+    message: LeasedMessage,
+    handlers: Mapping[str, Handler],
+) -> Failure | None:
+    handler = handlers.get(message.topic)
     if handler is None:
         return Failure(message, NO_HANDLER, retry_at=None)
     error = attempt(f"outbox {message.topic}", lambda: handler(context, message))
@@ -91,22 +96,7 @@ def _name(error: Exception) -> str:
     return error.code if isinstance(error, VendingError) else type(error).__name__
 
 
-def deliver(context: WorkerContext, _: Attempt) -> int:
-    """Carry due commands to their meters."""
-    return deliver_due(context.delivery)
-
-
-def doubt_stale_commands(context: WorkerContext, _: Attempt) -> int:
-    """Put in doubt what a dead worker left behind."""
-    return doubt_stale(context.delivery)
-
-
-def finish_open_sales(context: WorkerContext, _: Attempt) -> int:
-    """Finish sales that were left open."""
-    return context.resolve_open_sales(SALE_BATCH_MAX)
-
-
-def beat_clock(context: WorkerContext, _: Attempt) -> int:
+def keep_clock(context: WorkerContext) -> int:
     """Keep the clock's mark young, and show whether the clock is trusted.
 
     Raises:
@@ -121,7 +111,7 @@ def beat_clock(context: WorkerContext, _: Attempt) -> int:
     return 0
 
 
-def read_gauges(context: WorkerContext, _: Attempt) -> int:
+def read_gauges(context: WorkerContext) -> int:
     """Count what waits."""
     with context.database.read() as connection:
         age = outbox.age_of_oldest(connection, context.clock.now())
@@ -139,12 +129,14 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
 )
 """Who carries out which topic."""
 
-JOBS: Final = (
-    Job("outbox", 0, relay_outbox),
-    Job("delivery", 0, deliver),
-    Job("stale commands", 10, doubt_stale_commands),
-    Job("open sales", 5, finish_open_sales),
-    Job("clock", 20, beat_clock),
-    Job("gauges", 15, read_gauges),
-)
-"""In the order they run: what a sale just promised is delivered in the same round."""
+
+def make_jobs(context: WorkerContext) -> tuple[Job, ...]:
+    """Return the table, in the order the jobs run: a promise is delivered in the same round."""
+    return (
+        Job("clock", 20, lambda _: keep_clock(context)),
+        Job("outbox", 0, lambda attempt: relay_outbox(context, attempt, HANDLERS)),
+        Job("delivery", 0, lambda _: deliver_due(context.delivery)),
+        Job("stale commands", 10, lambda _: doubt_stale(context.delivery)),
+        Job("open sales", 5, lambda _: context.resolve_open_sales(SALE_BATCH_MAX)),
+        Job("gauges", 15, lambda _: read_gauges(context)),
+    )

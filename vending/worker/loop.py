@@ -17,8 +17,8 @@ from prometheus_client import Counter
 from vending.bootstrap import Container
 from vending.observability.logs import get_logger
 from vending.values.clock import Clock
-from vending.worker.context import WorkerContext, make_context
-from vending.worker.jobs import JOBS, Job
+from vending.worker.context import make_context
+from vending.worker.jobs import Job, make_jobs
 
 FAILURE_PAUSE_S_MAX: Final = 60
 _DOUBLINGS_MAX: Final = 10
@@ -32,18 +32,17 @@ class Loop:
     def __init__(
         self,
         jobs: Sequence[Job],
-        context: WorkerContext,
         *,
+        failures: Counter,
         clock: Clock,
         stop: threading.Event,
         poll_s: float,
     ) -> None:
         self._jobs = jobs
-        self._context = context
         self._clock = clock
         self._stop = stop
         self._poll_s = poll_s
-        self._failures: Counter = context.worker_metrics.failures
+        self._failures = failures
         self._due_s = {job.name: clock.monotonic_s() for job in jobs}
         self._failed_count = dict.fromkeys(self._due_s, 0)
 
@@ -72,7 +71,7 @@ class Loop:
         if self._due_s[job.name] > now_s:
             return 0
         done: list[int] = []
-        error = self.attempt(job.name, lambda: done.append(job.run(self._context, self.attempt)))
+        error = self.attempt(job.name, lambda: done.append(job.run(self.attempt)))
         if error is not None:
             self._failed_count[job.name] += 1
             self._due_s[job.name] = now_s + self._failure_pause_s(job)
@@ -95,14 +94,16 @@ def run_worker(container: Container, stop: threading.Event | None = None) -> Non
         with stopped_by_signals() as stop_signal:
             run_worker(container, stop_signal)
         return
+    context = make_context(container)
+    jobs = make_jobs(context)
     loop = Loop(
-        JOBS,
-        make_context(container),
+        jobs,
+        failures=context.worker_metrics.failures,
         clock=container.clock,
         stop=stop,
         poll_s=container.settings.worker_poll_ms / 1000,
     )
-    _log.info("worker_started", jobs=[job.name for job in JOBS])
+    _log.info("worker_started", jobs=[job.name for job in jobs])
     loop.run()
     _log.info("worker_stopped")
 
