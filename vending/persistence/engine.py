@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+from psycopg.types.array import ListBinaryDumper
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -161,6 +163,13 @@ def _open_postgresql(url: URL, limits: DatabaseLimits) -> Database:
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
     )
+
+    @event.listens_for(engine, "connect")
+    def prepare(driver: psycopg.Connection, record: object) -> None:
+        del record
+        # Batches travel as arrays; written as text their quoting costs more than the work.
+        driver.adapters.register_dumper(list, ListBinaryDumper)
+
     return Database(engine, EngineKind.POSTGRESQL, writer_lock=None)
 
 
