@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Final
 
-from simulators.bus import Bus
 from simulators.clock import MeterClock, ScaledClock
+from simulators.endpoints.bus import Bus
 from simulators.endpoints.lines import Line, PTYLine, TCPLine
-from simulators.endpoints.register_image import RegisterImage
+from simulators.endpoints.register_image import RegisterImage, RegisterLayout
 from simulators.faults import FaultPlan
 from simulators.fleet_file import FleetPlan, LineKind, LinePlan, MeterPlan
 from simulators.meter import resume, start_meter
@@ -128,9 +128,12 @@ def _switch_on(meter: PrepaidMeter, at_ms: int) -> PrepaidMeter:
 
 def _build_buses(plan: FleetPlan, meters: Mapping[str, SimulatedMeter]) -> dict[str, Bus]:
     buses = {}
+    # One layout serves all meters of a profile, which is one object however many meters it has.
+    profiles = {id(planned.profile): planned.profile for planned in plan.meters}
+    layouts = {key: RegisterLayout(profile) for key, profile in profiles.items()}
     for number, line in enumerate(plan.lines):
         units = {
-            planned.unit: RegisterImage(planned.profile, meters[planned.drn.digits])
+            planned.unit: RegisterImage(layouts[id(planned.profile)], meters[planned.drn.digits])
             for planned in plan.meters
             if planned.line == line.name
         }

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from simulators.bus import Bus, Framing
+from simulators.endpoints.bus import Bus, Framing
 from simulators.endpoints.modbus_frames import (
     BrokenStreamError,
     Request,

@@ -145,17 +145,16 @@ class _Span:
     words: Callable[[PrepaidMeter], Sequence[int]]
 
 
-class RegisterImage:
-    """The bank of registers of one meter."""
+class RegisterLayout:
+    """Where a model shows what; one serves every meter of the model."""
 
-    def __init__(self, profile: Profile, meter: SimulatedMeter) -> None:
+    def __init__(self, profile: Profile) -> None:
         """Lay the registers out.
 
         Raises:
             UnknownRegisterError: The profile has a register that is not simulated.
         """
-        self._profile = profile
-        self._meter = meter
+        self.profile = profile
         self._places: dict[tuple[RegisterTable, int], tuple[_Span, int]] = {}
         for spec in profile.registers:
             self._place(spec.table, _span_of(profile, spec))
@@ -171,6 +170,20 @@ class RegisterImage:
         for offset in range(span.count):
             self._places.setdefault((table, span.address + offset), (span, offset))
 
+    def find(self, table: RegisterTable, address: int) -> tuple[_Span, int] | None:
+        """Return what fills a register, and which of its words that is; `None`: nothing does."""
+        return self._places.get((table, address))
+
+
+class RegisterImage:
+    """The bank of registers of one meter."""
+
+    def __init__(self, layout: RegisterLayout, meter: SimulatedMeter) -> None:
+        """Show a meter by a layout."""
+        self._layout = layout
+        self._profile = layout.profile
+        self._meter = meter
+
     def read_words(self, function: Function, address: int, count: int) -> Sequence[int]:
         """Return the words of one moment.
 
@@ -180,7 +193,7 @@ class RegisterImage:
         if count > self._profile.reads.registers_max:
             raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
         table = _TABLES[function]
-        places = [self._places.get((table, address + offset)) for offset in range(count)]
+        places = [self._layout.find(table, address + offset) for offset in range(count)]
         if places[0] is None or places[-1] is None or _longest_gap(places) > self._gap_max:
             raise ModbusRefusalError(ExceptionCode.ILLEGAL_ADDRESS)
         state = self._meter.state

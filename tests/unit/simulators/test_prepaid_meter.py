@@ -171,6 +171,24 @@ def test_all_ones_ask_for_all_tests(meter: PrepaidMeter) -> None:
     assert set(entry.displays) == set(MeterTest)
 
 
+@pytest.mark.parametrize(
+    ("digits", "test"),
+    [
+        ("00000000000150997584", MeterTest.LOAD_SWITCH),
+        ("00000000000167774880", MeterTest.DISPLAY),
+        ("00000000000201328896", MeterTest.TOTAL_ENERGY),
+        ("18446744073843772416", MeterTest.KEY_REVISION),
+        ("36893488147553322496", MeterTest.TARIFF_INDEX),
+        ("00000000001207974400", MeterTest.POWER_LIMIT),
+    ],
+)
+def test_the_test_tokens_of_a_makers_leaflet_show_what_it_says(
+    meter: PrepaidMeter, digits: str, test: MeterTest
+) -> None:
+    _, entry = enter_token(meter, digits)
+    assert set(entry.displays) == {test}
+
+
 def test_a_currency_meter_has_no_register_here(
     meter: PrepaidMeter, make_acceptor: Callable[..., AcceptorState]
 ) -> None:

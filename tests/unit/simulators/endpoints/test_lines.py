@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.bus import Bus
+from simulators.endpoints.bus import Bus
 from simulators.endpoints.lines import LineError, PTYLine, TCPLine
 from simulators.endpoints.modbus_frames import Request, RTUServerFraming, compute_crc
 from simulators.endpoints.modbus_server import Function

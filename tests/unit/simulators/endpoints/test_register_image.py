@@ -26,7 +26,12 @@ from meter_drivers.protocols.modbus.token_entry import (
 from meter_drivers.registers import Encoding, RegisterSpec, RegisterTable, Unit, decode_reading
 from simulators.clock import StillClock
 from simulators.endpoints.modbus_server import ExceptionCode, Function, ModbusRefusalError
-from simulators.endpoints.register_image import _OUTCOMES, RegisterImage, UnknownRegisterError
+from simulators.endpoints.register_image import (
+    _OUTCOMES,
+    RegisterImage,
+    RegisterLayout,
+    UnknownRegisterError,
+)
 from simulators.load import LoadCurve, LoadShape
 from simulators.meter import start_meter
 from simulators.prepaid_meter import PrepaidMeter, with_electric
@@ -51,7 +56,7 @@ def simulated(meter: PrepaidMeter, clock: StillClock) -> SimulatedMeter:
 
 @pytest.fixture
 def image(profile: Profile, simulated: SimulatedMeter) -> RegisterImage:
-    return RegisterImage(profile, simulated)
+    return RegisterImage(RegisterLayout(profile), simulated)
 
 
 def read_status(image: RegisterImage) -> StatusBlock:
@@ -72,7 +77,7 @@ def refusal(action: Callable[[], object]) -> ExceptionCode:
 @pytest.mark.parametrize("name", list_profiles())
 def test_every_profile_shows_all_its_registers(name: str, simulated: SimulatedMeter) -> None:
     profile = load_profile(name)
-    image = RegisterImage(profile, simulated)
+    image = RegisterImage(RegisterLayout(profile), simulated)
     for spec in profile.registers:
         function = HOLDING if spec.table is RegisterTable.HOLDING else INPUT
         words = image.read_words(function, spec.address, spec.count)
@@ -200,7 +205,7 @@ def test_a_read_runs_across_gaps_as_the_profile_says(
         relay=None,
         reads=replace(profile.reads, gap_max=gap_max),
     )
-    image = RegisterImage(gapped, simulated)
+    image = RegisterImage(RegisterLayout(gapped), simulated)
     if is_read:
         assert image.read_words(HOLDING, 0, 6)[2:4] == [0, 0]
     else:
@@ -210,18 +215,18 @@ def test_a_read_runs_across_gaps_as_the_profile_says(
 def test_a_meter_without_blocks_takes_no_tokens(
     profile: Profile, simulated: SimulatedMeter
 ) -> None:
-    plain = RegisterImage(replace(profile, blocks={Block.STATUS: 0x200}, relay=None), simulated)
+    plain = RegisterImage(
+        RegisterLayout(replace(profile, blocks={Block.STATUS: 0x200}, relay=None)), simulated
+    )
     code = refusal(lambda: plain.write_words(MANY, 0x500, [0] * 11))
     assert code is ExceptionCode.ILLEGAL_ADDRESS
 
 
 @pytest.mark.parametrize("name", ["moon", "moon.l1"])
-def test_a_register_that_is_not_simulated_is_named(
-    profile: Profile, simulated: SimulatedMeter, name: str
-) -> None:
+def test_a_register_that_is_not_simulated_is_named(profile: Profile, name: str) -> None:
     spec = RegisterSpec(name, 0x900, Encoding.U16, Unit.COUNT)
     with pytest.raises(UnknownRegisterError, match=f"{name}; leave it out"):
-        RegisterImage(replace(profile, registers=(spec,)), simulated)
+        RegisterLayout(replace(profile, registers=(spec,)))
 
 
 def test_every_result_of_the_acceptor_has_its_number() -> None:
@@ -232,7 +237,7 @@ def test_every_result_of_the_acceptor_has_its_number() -> None:
 def test_three_phases_add_up_to_the_whole(simulated: SimulatedMeter, clock: StillClock) -> None:
     clock.move(3_601_234)
     profile = load_profile("eastron_sdm630")
-    image = RegisterImage(profile, simulated)
+    image = RegisterImage(RegisterLayout(profile), simulated)
 
     def read(name: str) -> int:
         spec = profile.register(name)

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from simulators.bus import Bus
+from simulators.endpoints.bus import Bus
 from simulators.endpoints.modbus_frames import Request, RTUServerFraming
 from simulators.endpoints.modbus_server import Function
 from simulators.faults import Fault, FaultPlan, FaultRates, Transmission
