@@ -161,7 +161,7 @@ def _parse_root(root: TOMLTable, folder: Path) -> FleetPlan:
     has_state = root.has("state_folder")
     fleet = FleetPlan(
         lines=tuple(_parse_line(table, folder) for table in root.tables("lines")),
-        meters=tuple(_parse_meter(table, seed) for table in root.tables("meters")),
+        meters=tuple(_parse_meter(table, folder, seed=seed) for table in root.tables("meters")),
         speed=speed,
         seed=seed,
         state_folder=folder / root.text("state_folder") if has_state else None,
@@ -240,9 +240,9 @@ def _parse_faults(line: TOMLTable) -> FaultRates:
 
 
 # --- meters -------------------------------------------------------------------------------------
-def _parse_meter(table: TOMLTable, seed: int) -> MeterPlan:
+def _parse_meter(table: TOMLTable, folder: Path, *, seed: int) -> MeterPlan:
     drn = _parse_sts(table, "drn", table.text("drn"), DRN)
-    profile = _load_profile(table)
+    profile = _load_profile(table, folder)
     takes_tokens = Capability.ACCEPT_TOKEN in profile.capabilities
     takes_credit = Capability.ACCEPT_CREDIT in profile.capabilities
     has_limit = table.has("power_limit_w")
@@ -271,10 +271,11 @@ def _parse_meter(table: TOMLTable, seed: int) -> MeterPlan:
     return plan
 
 
-def _load_profile(table: TOMLTable) -> Profile:
+def _load_profile(table: TOMLTable, folder: Path) -> Profile:
     name = table.text("profile") if table.has("profile") else DEFAULT_PROFILE
+    is_path = name.endswith(".toml")
     try:
-        return load_profile(name)
+        return load_profile(str(folder / name) if is_path else name)
     except ProfileError as error:
         raise table.error(key="profile", problem=error.problem, remedy=error.remedy) from error
 

@@ -107,9 +107,18 @@ class StateFolder:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+            self._flush_folder()
         except OSError as error:
             message = f"cannot write {path} ({error.strerror}); make room or correct its rights"
             raise StateFileError(message) from error
+
+    def _flush_folder(self) -> None:
+        """Have the disk keep the new name too, which is an entry of the folder."""
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def restore(self, meter: PrepaidMeter) -> PrepaidMeter:
         """Return the meter as it was saved last, or as given if it never was.

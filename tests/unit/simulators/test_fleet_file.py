@@ -1,3 +1,4 @@
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,16 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(FleetFileError, match="cannot be read"):
         load_fleet(path)
+
+
+def test_a_profile_of_ones_own_stands_beside_the_fleet_file(
+    tmp_path: Path, fleet_text: str
+) -> None:
+    packaged = resources.files("meter_drivers.profiles") / "eastron_sdm120.toml"
+    (tmp_path / "mine.toml").write_text(packaged.read_text().replace("eastron_sdm120", "mine"))
+    (tmp_path / "fleet.toml").write_text(
+        fleet_text.replace("mean_w = 1000", 'mean_w = 1000\nprofile = "mine.toml"').replace(
+            'unit = 7\ndecoder_key = "0123456789abcdef"\nsgc = "123456"', "unit = 7"
+        )
+    )
+    assert load_fleet(tmp_path / "fleet.toml").meters[1].profile.name == "mine"
