@@ -18,8 +18,8 @@ def upgrade() -> None:
         sa.Column("generation", BigInt, nullable=False),
         sa.Column("created_at_us", BigInt, nullable=False),
         sa.Column("manifest", sa.LargeBinary, nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_key_store_header_single"),
-        sa.CheckConstraint("generation >= 1", name="ck_key_store_header_generation"),
+        sa.CheckConstraint("id = 1", name="single"),
+        sa.CheckConstraint("generation >= 1", name="generation"),
         sqlite_strict=True,
     )
     op.create_table(
@@ -36,13 +36,13 @@ def upgrade() -> None:
         sa.Column("imported_at_us", BigInt, nullable=False),
         sa.Column("retired_at_us", BigInt, nullable=True),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
-        sa.CheckConstraint("sgc BETWEEN 0 AND 999999", name="ck_vending_keys_sgc"),
-        sa.CheckConstraint("krn BETWEEN 1 AND 9", name="ck_vending_keys_krn"),
-        sa.CheckConstraint("kt BETWEEN 1 AND 3", name="ck_vending_keys_kt"),
-        sa.CheckConstraint("ken BETWEEN 0 AND 255", name="ck_vending_keys_ken"),
-        sa.CheckConstraint("base_year IN (1993, 2014, 2035)", name="ck_vending_keys_base_year"),
-        sa.CheckConstraint("dkga IN (2, 4)", name="ck_vending_keys_dkga"),
-        sa.CheckConstraint("is_demo IN (0, 1)", name="ck_vending_keys_is_demo"),
+        sa.CheckConstraint("sgc BETWEEN 0 AND 999999", name="sgc"),
+        sa.CheckConstraint("krn BETWEEN 1 AND 9", name="krn"),
+        sa.CheckConstraint("kt BETWEEN 1 AND 3", name="kt"),
+        sa.CheckConstraint("ken BETWEEN 0 AND 255", name="ken"),
+        sa.CheckConstraint("base_year IN (1993, 2014, 2035)", name="base_year"),
+        sa.CheckConstraint("dkga IN (2, 4)", name="dkga"),
+        sa.CheckConstraint("is_demo IN (0, 1)", name="is_demo"),
         sqlite_strict=True,
     )
 

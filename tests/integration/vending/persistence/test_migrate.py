@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import CheckConstraint, inspect, text
 
 from vending.persistence import migrate
 from vending.persistence.base import metadata
@@ -68,7 +68,7 @@ def test_migrated_checks_equal_the_declared_ones(database: Database) -> None:
         declared = {
             str(constraint.name)
             for constraint in table.constraints
-            if constraint.__visit_name__ == "check_constraint"
+            if isinstance(constraint, CheckConstraint)
         }
         found = {check["name"] for check in inspector.get_check_constraints(table.name)}
         assert found == declared, table.name
