@@ -61,14 +61,32 @@ class Container:
         self.database.close()
 
 
+class NotInitialisedError(VendingError):
+    """The data folder holds no installation yet."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAVAILABLE
+    code: ClassVar[str] = "not_initialised"
+    remedy: ClassVar[str] = (
+        "Run `vending init`, or name the folder of your installation with VENDING_DATA_DIR "
+        "or --data."
+    )
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"there is no installation in {folder}", folder=folder)
+
+
 def open_database(settings: Settings) -> Database:
-    """Return the database of the settings, seen to be durable.
+    """Return the database of the settings, seen to be durable; makes none.
 
     Raises:
+        NotInitialisedError: The database of the data folder was not made yet.
         DatabaseUrlError: The URL names no file and no PostgreSQL server.
         UnsafeDatabaseError: A setting of the database may lose or corrupt committed rows.
         DatabaseUnavailableError: It cannot be reached.
     """
+    own = settings.own_database_file
+    if own is not None and not own.is_file():
+        raise NotInitialisedError(str(settings.data_dir.absolute()))
     return create_database(settings.effective_database_url)
 
 

@@ -174,9 +174,14 @@ class Settings(BaseSettings):
         return self.data_dir / "keystore.key"
 
     @property
+    def own_database_file(self) -> Path | None:
+        """Return the SQLite file in the data folder; None: another database is named."""
+        return None if self.database_url is not None else self.data_dir / "vending.sqlite3"
+
+    @property
     def effective_database_url(self) -> str:
         """Return the database to open: the one named, or SQLite in the data folder."""
-        if self.database_url is not None and self.database_url.get_secret_value():
+        if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.data_dir / 'vending.sqlite3').absolute()}"
 

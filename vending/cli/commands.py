@@ -1,11 +1,11 @@
 """commands: order a meter off or on, see what became of orders and deliveries, settle doubts."""
 
-import getpass
 import uuid
 from typing import Annotated, Final
 
 import typer
 
+from vending.cli.arguments import name_actor
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.commands.model import Command, CommandKind, NewCommand, Verdict
@@ -37,6 +37,11 @@ class MeterUnreachableError(VendingError):
 
     def __init__(self, drn: str) -> None:
         super().__init__(f"meter {drn} has no link", drn=drn)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="commands")
 
 
 @app.command("disconnect")
@@ -81,7 +86,7 @@ def retry(command_id: IdArgument, data: DataOption = None, as_json: JsonOption =
         command = try_again(
             uow.connection,
             CommandId(command_id),
-            actor=getpass.getuser(),
+            actor=name_actor(),
             now=SystemClock().now(),
         )
         uow.commit()
@@ -101,7 +106,7 @@ def settle_doubt(
             uow.connection,
             CommandId(command_id),
             verdict,
-            actor=getpass.getuser(),
+            actor=name_actor(),
             now=SystemClock().now(),
         )
         uow.commit()
@@ -119,7 +124,7 @@ def _queue(kind: CommandKind, meter: str, reason: str, data: DataOption) -> dict
             meter_id=found.id,
             dedupe_key=f"cli:{uuid.uuid4()}",
             reason=reason,
-            requested_by=getpass.getuser(),
+            requested_by=name_actor(),
         )
         queued = queue_commands(uow.connection, [order], SystemClock())[0]
         uow.commit()

@@ -3,7 +3,7 @@
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,7 +12,7 @@ import typer
 
 from vending.bootstrap import open_database, unlock_of
 from vending.cli.context import DataOption, read_settings
-from vending.cli.output import JsonOption, print_document, print_note
+from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.service import open_store
 from vending.persistence import migrate
@@ -25,7 +25,8 @@ from vending.sts import is_key_expired_at
 from vending.values.clock import SystemClock
 
 FREE_SPACE_MIN_MB: Final = 500
-MODE_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+MODE_TOO_OPEN: Final = stat.S_IRWXO | stat.S_IWGRP
+"""A group may look into the folder, as the one of a backup does; the key file has its own check."""
 EXPIRY_WARNING_DAYS: Final = 90
 
 
@@ -39,15 +40,15 @@ class Check:
     fix: str = ""
 
 
-class DoctorFoundError(VendingError):
+class DoctorFoundError(FindingsError):
     """Some checks failed."""
 
     kind = ErrorKind.UNAVAILABLE
     code = "doctor_found_faults"
     remedy = "Follow the fix beside each failed check, then run `vending doctor` again."
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count} check(s) failed", count=count)
+    def __init__(self, report: Row, count: int) -> None:
+        super().__init__(f"{count} check(s) failed", report=report, count=count)
 
 
 def register(app: typer.Typer) -> None:
@@ -81,15 +82,24 @@ def doctor(
         for one in checks
     ]
     shown = [{"setting": o.name, "value": o.value, "source": o.source} for o in origins]
-    if as_json:
-        print_document({"settings": shown, "checks": rows}, as_json=True)
-    else:
+    report: Row = {"settings": shown, "checks": rows}
+    if not as_json:
         print_document(shown, as_json=False, title="settings")
-        print_document(rows, as_json=False, title="checks")
+        _print_checks(checks)
     failed_count = sum(not one.is_good for one in checks)
     if failed_count:
-        raise DoctorFoundError(failed_count)
+        raise DoctorFoundError(report, failed_count)
+    if as_json:
+        print_document(report, as_json=True)
     print_note("All is well.", as_json=as_json)
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    for one in checks:
+        verdict = "ok    " if one.is_good else "FAILED"
+        print_note(f"{verdict}  {one.name}: {one.found}", as_json=False)
+        if one.fix:
+            print_note(f"        {one.fix}", as_json=False)
 
 
 def _run_checks(settings: Settings, *, confirm: bool) -> Iterator[Check]:
@@ -141,12 +151,20 @@ def _check_folder(folder: Path) -> Check:
     if not folder.is_dir():
         return Check("data folder", is_good=False, found="missing", fix="Run `vending init`.")
     mode = stat.S_IMODE(folder.stat().st_mode)
-    if mode & MODE_OTHERS:
+    if mode & MODE_TOO_OPEN:
         return Check(
-            "data folder", is_good=False, found=f"mode {mode:04o}", fix=f"chmod 0700 {folder}"
+            "data folder",
+            is_good=False,
+            found=f"mode {mode:04o}",
+            fix=f"Run `chmod 0700 {folder}`.",
         )
     if not os.access(folder, os.W_OK):
-        return Check("data folder", is_good=False, found="not writable", fix=f"chown {folder}")
+        return Check(
+            "data folder",
+            is_good=False,
+            found="not writable",
+            fix="Give it to the user of the service with `chown`.",
+        )
     return Check("data folder", is_good=True, found=str(folder.absolute()))
 
 

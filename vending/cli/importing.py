@@ -10,7 +10,7 @@ from rich.progress import Progress, TaskID
 from sqlalchemy import Connection
 
 from vending.cli.context import DataOption, opened_database
-from vending.cli.output import JsonOption, print_document, progress_bar
+from vending.cli.output import FindingsError, JsonOption, Row, print_document, progress_bar
 from vending.customers.importing import import_customers
 from vending.customers.service import find_ids
 from vending.errors import ErrorKind, VendingError
@@ -37,15 +37,20 @@ class ImportFileError(VendingError):
         super().__init__(f"{path}: {reason}", path=path)
 
 
-class ImportRefusedError(VendingError):
+class ImportRefusedError(FindingsError):
     """Rows have faults, so nothing was written."""
 
     kind = ErrorKind.INVALID
     code = "import_refused"
     remedy = "Correct the rows listed and import the whole file again; nothing was written."
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count} fault(s) in the file", count=count)
+    def __init__(self, report: Row, count: int) -> None:
+        super().__init__(f"{count} fault(s) in the file", report=report, count=count)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="import")
 
 
 @app.command("meters")
@@ -125,17 +130,15 @@ def _print_report(report: ImportReport, *, dry_run: bool, as_json: bool) -> None
         ImportRefusedError: Some rows have faults.
     """
     findings: list[dict[str, object]] = [asdict(finding) for finding in report.findings]
-    if as_json or not findings:
-        print_document(
-            {
-                "rows": report.row_count,
-                "written": report.written_count,
-                "dry_run": dry_run,
-                "findings": findings if as_json else len(findings),
-            },
-            as_json=as_json,
-        )
-    else:
+    document: Row = {
+        "rows": report.row_count,
+        "written": report.written_count,
+        "dry_run": dry_run,
+        "findings": findings if as_json else len(findings),
+    }
+    if not findings:
+        print_document(document, as_json=as_json)
+        return
+    if not as_json:
         print_document(findings, as_json=False, title="faults")
-    if findings:
-        raise ImportRefusedError(len(findings))
+    raise ImportRefusedError(document, len(findings))

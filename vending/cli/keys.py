@@ -2,17 +2,20 @@
 
 import getpass
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from vending.bootstrap import open_database, unlock_of
+from vending.cli.arguments import parse_choice
 from vending.cli.context import DataOption, opened_container, opened_database, read_settings
-from vending.cli.output import JsonOption, print_document, print_note
+from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
 from vending.errors import ErrorKind, VendingError
-from vending.keystore.components import KeyComponent, KeyImport
+from vending.keystore.components import KeyComponent, KeyImport, parse_check_value
 from vending.keystore.model import KeyDescription, KeyReference
+from vending.keystore.redaction import ShieldedFrames
 from vending.keystore.service import (
     adopt_generation,
     check,
@@ -45,15 +48,21 @@ class ComponentsMissingError(VendingError):
         super().__init__("no key components were given")
 
 
-class KeyStoreDamagedError(VendingError):
+class KeyStoreDamagedError(FindingsError):
     """`keys check` found damage."""
 
     kind = ErrorKind.UNAVAILABLE
     code = "key_store_damaged"
     remedy = "Stop vending and restore the newest backup of database and data folder together."
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count} part(s) of the key store fail their check", count=count)
+    def __init__(self, rows: Sequence[Row]) -> None:
+        message = f"{len(rows)} part(s) of the key store fail their check"
+        super().__init__(message, report={"damage": rows}, count=len(rows))
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="keys")
 
 
 @app.command("create")
@@ -92,11 +101,11 @@ def import_key(
     """Bring in a vending key in two or more components, each held by another person."""
     attributes = KeyAttributes(
         sgc=SGC(sgc),
-        kt=KeyType(kt),
+        kt=parse_choice("--kt", kt, KeyType),
         krn=krn,
         ken=ken,
-        base_date=BaseDate(base_date),
-        dkga=KeyDerivation(dkga),
+        base_date=parse_choice("--base-date", base_date, BaseDate),
+        dkga=parse_choice("--dkga", dkga, KeyDerivation),
     )
     brought = KeyImport(
         attributes=attributes,
@@ -129,7 +138,7 @@ def retire(
     as_json: JsonOption = False,
 ) -> None:
     """Let a key issue nothing from now on."""
-    register = KeyReference(SGC(sgc), krn, KeyType(kt))
+    register = KeyReference(SGC(sgc), krn, parse_choice("--kt", kt, KeyType))
     with opened_container(data) as container:
         retire_key(container.database, container.store, register, clock=container.clock)
     print_document({"retired": str(register)}, as_json=as_json)
@@ -150,7 +159,7 @@ def check_store(data: DataOption = None, as_json: JsonOption = False) -> None:
     rows = [{"damage": str(one.damage), "key": one.register or "store"} for one in findings]
     if not as_json:
         print_document(rows, as_json=False, title="damage")
-    raise KeyStoreDamagedError(len(findings))
+    raise KeyStoreDamagedError(rows)
 
 
 @app.command("adopt")
@@ -186,22 +195,40 @@ def _read_components(path: Path | None) -> list[KeyComponent]:
 
     Raises:
         ComponentsMissingError: There is no file and no terminal, or the file cannot be read.
+        InvalidComponentError: A component or its check value is not hexadecimal.
     """
-    if path is not None:
-        try:
-            lines = path.read_text("ascii").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ComponentsMissingError from error
-        return [_parse_line(line) for line in lines if line.strip()]
-    if not sys.stdin.isatty():
-        raise ComponentsMissingError
+    # No digits stay in a name of ours, and an error takes none along.
+    with ShieldedFrames():
+        if path is not None:
+            return _read_file(path)
+        if not sys.stdin.isatty():
+            raise ComponentsMissingError
+        return _read_typed()
+
+
+def _read_file(path: Path) -> list[KeyComponent]:
+    try:
+        # What is no text becomes a character that is no hexadecimal digit; the error of a strict
+        # decoder would carry the file.
+        with path.open(encoding="ascii", errors="replace") as file:
+            return [_parse_words(*line.split(maxsplit=1)) for line in file if line.strip()]
+    except OSError as error:
+        raise ComponentsMissingError from error
+
+
+def _parse_words(digits: str, check_value: str | None = None) -> KeyComponent:
+    return KeyComponent.parse(digits, check_value=check_value and check_value.strip())
+
+
+def _read_typed() -> list[KeyComponent]:
     typed: list[KeyComponent] = []
-    while line := getpass.getpass(f"component {len(typed) + 1} (empty: done): "):
-        shown = input("its check value (empty: none): ").strip()
-        typed.append(KeyComponent.parse(line, check_value=shown or None))
-    return typed
-
-
-def _parse_line(line: str) -> KeyComponent:
-    digits, _, check_value = line.strip().partition(" ")
-    return KeyComponent.parse(digits, check_value=check_value.strip() or None)
+    while True:
+        number = len(typed) + 1
+        component = KeyComponent.parse(getpass.getpass(f"component {number} (empty: done): "))
+        if len(component.secret) == 0:
+            return typed
+        shown = typer.prompt(
+            "its check value (empty: none)", default="", show_default=False, err=True
+        )
+        check_value = parse_check_value(shown.strip() or None)
+        typed.append(KeyComponent(component.secret, check_value=check_value))

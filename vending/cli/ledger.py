@@ -1,18 +1,19 @@
 """ledger: verify the books, show the trial balance."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import typer
 
 from vending.cli.context import DataOption, opened_database
-from vending.cli.output import JsonOption, print_document, progress_bar
-from vending.errors import ErrorKind, VendingError
+from vending.cli.output import FindingsError, JsonOption, Row, print_document, progress_bar
+from vending.errors import ErrorKind
 from vending.ledger.service import trial_balance, verify
 
 app: Final = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 
 
-class LedgerDifferenceError(VendingError):
+class LedgerDifferenceError(FindingsError):
     """The books do not agree with themselves."""
 
     kind = ErrorKind.CONFLICT
@@ -22,8 +23,14 @@ class LedgerDifferenceError(VendingError):
         "verifies: rows were changed behind the service's back."
     )
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count} difference(s) found", count=count)
+    def __init__(self, rows: Sequence[Row]) -> None:
+        report = {"differences": rows}
+        super().__init__(f"{len(rows)} difference(s) found", report=report, count=len(rows))
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="ledger")
 
 
 @app.command("verify")
@@ -48,7 +55,7 @@ def verify_books(data: DataOption = None, as_json: JsonOption = False) -> None:
         ]
         if not as_json:
             print_document(rows, as_json=False, title="differences")
-        raise LedgerDifferenceError(len(findings))
+        raise LedgerDifferenceError(rows)
     print_document(
         {
             "ledger": "verified",

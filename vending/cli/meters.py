@@ -1,10 +1,10 @@
 """meters: look at the register, move a meter through its states, say how it is reached."""
 
-import getpass
 from typing import Annotated, Final
 
 import typer
 
+from vending.cli.arguments import name_actor
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
 from vending.meters.model import Meter, MeterState
@@ -14,6 +14,11 @@ from vending.values.clock import SystemClock
 
 app: Final = typer.Typer(help="The meter register.", no_args_is_help=True)
 MeterArgument = Annotated[str, typer.Argument(help="DRN or MeterPAN.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="meters")
 
 
 @app.command("show")
@@ -50,7 +55,7 @@ def move(
     pan = parse_meter_number(meter)
     with opened_database(data) as (_, database):
         moved = change_state(
-            database, pan, target, actor=getpass.getuser(), reason=reason, clock=SystemClock()
+            database, pan, target, actor=name_actor(), reason=reason, clock=SystemClock()
         )
     print_document(_row(moved), as_json=as_json)
 

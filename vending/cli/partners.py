@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.partners.service import (
@@ -15,10 +16,14 @@ from vending.partners.service import (
     revoke_api_key,
 )
 from vending.values.clock import SystemClock
-from vending.values.money import Currency
 
 app: Final = typer.Typer(help="Partners and their API keys.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="Name of the partner.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="partners")
 
 
 @app.command("add")
@@ -33,7 +38,7 @@ def add(
     """Add a partner and print its first API key, once."""
     clock = SystemClock()
     with opened_database(data) as (settings, database):
-        chosen = Currency(currency or settings.currency)
+        chosen = parse_currency(currency or settings.currency)
         partner = add_partner(database, name, chosen, clock=clock)
         issued = issue_api_key(database, partner.id, clock=clock)
     print_document(

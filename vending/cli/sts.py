@@ -6,8 +6,16 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.arguments import parse_choice
 from vending.cli.context import DataOption, opened_container
-from vending.cli.output import JsonOption, print_document, print_note, progress_bar
+from vending.cli.output import (
+    FindingsError,
+    JsonOption,
+    Row,
+    print_document,
+    print_note,
+    progress_bar,
+)
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.model import KeyReference
 from vending.keystore.port import KeyChangeSection, VerifyRequest
@@ -41,15 +49,16 @@ class VectorFileError(VendingError):
         super().__init__(f"{path}: {reason}", path=path)
 
 
-class ConformanceError(VendingError):
+class ConformanceError(FindingsError):
     """Some vectors differ."""
 
     kind = ErrorKind.REFUSED
     code = "vectors_differ"
     remedy = "Read the lines marked `differs`; each says what was expected."
 
-    def __init__(self, failed: int, total: int) -> None:
-        super().__init__(f"{failed} of {total} vectors differ", failed=failed, total=total)
+    def __init__(self, failed_count: int, report: Row) -> None:
+        message = f"{failed_count} of {report['total']} vectors differ"
+        super().__init__(message, report=report, count=failed_count)
 
 
 class MeterKeyUnknownError(VendingError):
@@ -61,6 +70,11 @@ class MeterKeyUnknownError(VendingError):
 
     def __init__(self, meter: str) -> None:
         super().__init__(f"meter {meter} is not registered and no key was named", meter=meter)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="sts")
 
 
 @app.command("conformance")
@@ -78,22 +92,20 @@ def conformance(
     with progress_bar(as_json=as_json) as bar:
         for number, vector in enumerate(bar.track(vectors, description="vectors"), start=1):
             outcomes.append(check_vector(vector, number=number))
-    failed = sum(not outcome.passed for outcome in outcomes)
-    if as_json:
-        print_document(
-            {
-                "total": len(outcomes),
-                "failed": failed,
-                "vectors": [_outcome_row(outcome) for outcome in outcomes],
-            },
-            as_json=True,
-        )
+    failed_count = sum(not outcome.passed for outcome in outcomes)
+    report: Row = {
+        "total": len(outcomes),
+        "failed": failed_count,
+        "vectors": [_outcome_row(outcome) for outcome in outcomes],
+    }
     for outcome in outcomes:
         verdict = "ok" if outcome.passed else f"differs: {outcome.message}"
         print_note(f"{outcome.id}  {outcome.kind}  {verdict}", as_json=as_json)
-    print_note(f"{len(outcomes) - failed} of {len(outcomes)} vectors agree", as_json=as_json)
-    if failed:
-        raise ConformanceError(failed, len(outcomes))
+    print_note(f"{len(outcomes) - failed_count} of {len(outcomes)} vectors agree", as_json=as_json)
+    if failed_count:
+        raise ConformanceError(failed_count, report)
+    if as_json:
+        print_document(report, as_json=True)
 
 
 @app.command("decode")
@@ -117,8 +129,9 @@ def decode(
     digits = ungroup_digits("".join(token))
     with opened_container(data) as container:
         if sgc is not None and krn is not None:
-            register = KeyReference(SGC(sgc), krn, KeyType(kt))
-            request = VerifyRequest(pan=pan, ti=TI(ti), ea=EncryptionAlgorithm(ea), digits=digits)
+            register = KeyReference(SGC(sgc), krn, parse_choice("--kt", kt, KeyType))
+            cipher = parse_choice("--ea", ea, EncryptionAlgorithm)
+            request = VerifyRequest(pan=pan, ti=TI(ti), ea=cipher, digits=digits)
         else:
             with container.database.read() as connection:
                 found = find_meters(connection, [pan]).get(pan)

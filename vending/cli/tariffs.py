@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
 from vending.errors import ErrorKind, VendingError
@@ -13,7 +14,6 @@ from vending.tariffs.model import Tariff, TariffDraft
 from vending.tariffs.rules import parse_price_per_kwh, parse_vat_percent
 from vending.tariffs.service import add_version, list_versions
 from vending.values.clock import FixedClock, SystemClock
-from vending.values.money import Currency
 
 app: Final = typer.Typer(help="Tariffs: versions, never edited.", no_args_is_help=True)
 
@@ -27,6 +27,11 @@ class InstantFormatError(VendingError):
 
     def __init__(self, given: str) -> None:
         super().__init__(f"{given!r} is no time", given=given)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="tariffs")
 
 
 @app.command("add")
@@ -48,7 +53,7 @@ def add(
     with opened_database(data) as (settings, database):
         draft = TariffDraft(
             code=code,
-            currency=Currency(currency or settings.currency),
+            currency=parse_currency(currency or settings.currency),
             price_per_kwh_micro=parse_price_per_kwh(price),
             vat_basis_points=parse_vat_percent(vat),
             effective_from=_parse_instant(effective_from) if effective_from else clock.now(),

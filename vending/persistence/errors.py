@@ -48,7 +48,7 @@ class SchemaMismatchError(VendingError):
 
     kind: ClassVar[ErrorKind] = ErrorKind.UNAVAILABLE
     code: ClassVar[str] = "schema_mismatch"
-    remedy: ClassVar[str] = "run `vending db upgrade` of the release you start"
+    remedy: ClassVar[str] = "run `vending migrate` of the release you start"
 
     def __init__(self, *, found: str | None, wanted: str) -> None:
         super().__init__(
