@@ -7,26 +7,28 @@ as a partner does, over HTTP, and to the meters as field staff do, with `meterct
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from threading import Event
 from typing import IO, Any, Final
 
 from simulators.fleet import RunningFleet
-from simulators.fleet_file import FleetPlan, parse_fleet
+from simulators.fleet_file import FleetPlan, LineKind, parse_fleet
 
 DATA_FILES: Final = files("simulators") / "demo_data"
 TARIFF: Final = "DEMO-1"
 CURRENCY: Final = "KES"
 PARTNER: Final = "Demo Kiosk"
 SGC: Final = "990001"
+PROFILE: Final = "reference_prepay"
 START_TIMEOUT_S: Final = 30
 STOP_TIMEOUT_S: Final = 25
 POLL_S: Final = 0.1
@@ -102,10 +104,20 @@ class DemoService:
 
 
 def load_plan(folder: Path, *, speed: int | None) -> FleetPlan:
-    """Return the demonstration's fleet, its lines and states inside the folder."""
+    """Return the demonstration's fleet, its lines and states inside the folder.
+
+    A folder that was used before gets its TCP port again, where it is still free. At a speed of
+    its own the fleet starts afresh and remembers nothing.
+    """
     text = (DATA_FILES / "fleet.toml").read_text("utf-8")
     plan = parse_fleet(text, file="fleet.toml", folder=folder)
-    return plan if speed is None else FleetPlan(plan.lines, plan.meters, speed, plan.seed, None)
+    port = _load_state(folder).get("gateway_port", 0)
+    lines = tuple(
+        replace(line, port=port) if line.kind is LineKind.TCP and _is_free(port) else line
+        for line in plan.lines
+    )
+    plan = replace(plan, lines=lines)
+    return plan if speed is None else replace(plan, speed=speed, state_folder=None)
 
 
 def register_link(fleet: RunningFleet, drn: str) -> str:
@@ -124,11 +136,25 @@ def prepare(folder: Path, fleet: RunningFleet) -> str:
     Raises:
         DemoError: A command failed.
     """
-    state = folder / STATE_FILE
-    if state.exists():
-        api_key: str = json.loads(state.read_text("utf-8"))["api_key"]
-        _refresh_links(folder, fleet)
-        return api_key
+    state = _load_state(folder)
+    links = {drn: register_link(fleet, drn) for drn in fleet.meters}
+    if state:
+        # Days may lie between two runs, and nobody's money depends on this clock.
+        run_vending(folder, "doctor", "--confirm-clock", may_fail=True)
+        for drn, link in links.items():
+            if state.get("links", {}).get(drn) != link:
+                run_vending(
+                    folder, "meters", "link", drn, "--profile", PROFILE, "--link", link
+                )  # fmt: skip
+    else:
+        state["api_key"] = _install(folder, links)
+    state["links"] = links
+    state["gateway_port"] = _gateway_port(fleet)
+    _store_state(folder, state)
+    return str(state["api_key"])
+
+
+def _install(folder: Path, links: Mapping[str, str]) -> object:
     made = run_vending(folder, "init", "--partner", PARTNER)
     components = folder / "key_components.txt"
     components.write_text((DATA_FILES / "key_components.txt").read_text("ascii"), "ascii")
@@ -137,24 +163,51 @@ def prepare(folder: Path, fleet: RunningFleet) -> str:
         "--components", str(components),
     )  # fmt: skip
     run_vending(folder, "tariffs", "add", TARIFF, "--price", "20.00", "--vat", "16")
-    _write_customers(folder / "customers.csv", fleet)
+    _write_customers(folder / "customers.csv", len(links))
     run_vending(folder, "import", "customers", str(folder / "customers.csv"))
-    _write_meters(folder / "meters.csv", fleet)
+    _write_meters(folder / "meters.csv", links)
     run_vending(folder, "import", "meters", str(folder / "meters.csv"))
-    state.write_text(json.dumps({"api_key": made["api_key"]}), "utf-8")
-    state.chmod(0o600)
-    return str(made["api_key"])
+    return made["api_key"]
 
 
-def run_vending(folder: Path, *arguments: str) -> dict[str, Any]:
+def _load_state(folder: Path) -> dict[str, Any]:
+    path = folder / STATE_FILE
+    if not path.exists():
+        return {}
+    state: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return state
+
+
+def _store_state(folder: Path, state: Mapping[str, Any]) -> None:
+    path = folder / STATE_FILE
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(state), "utf-8")
+
+
+def _gateway_port(fleet: RunningFleet) -> int:
+    """Return the port of the line over TCP; its address reads `host:port`."""
+    name = next(line.name for line in fleet.plan.lines if line.kind is LineKind.TCP)
+    return int(fleet.addresses[name].rpartition(":")[2])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def run_vending(folder: Path, *arguments: str, may_fail: bool = False) -> dict[str, Any]:
     """Run one `vending` command to its end and return what it printed.
 
     Raises:
         DemoError: It failed.
     """
-    return _run(
-        [sys.executable, "-m", "vending", *arguments, "--data", str(folder), "--json"], folder
-    )
+    command = [sys.executable, "-m", "vending", *arguments, "--data", str(folder), "--json"]
+    return _run(command, folder, may_fail=may_fail)
 
 
 def run_meterctl(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -244,7 +297,8 @@ def _run(command: Sequence[str], folder: Path, *, may_fail: bool = False) -> dic
         command, capture_output=True, env=_environment(), cwd=folder, check=False
     )
     try:
-        document: dict[str, Any] = json.loads(done.stdout)
+        document: dict[str, Any]
+        document, _ = json.JSONDecoder().raw_decode(done.stdout.decode())
     except ValueError as error:
         told = (done.stderr or done.stdout).decode(errors="replace").strip()
         message = f"`{' '.join(command[2:])}` failed: {told}"
@@ -263,33 +317,24 @@ def _environment() -> dict[str, str]:
             "VENDING_WORKER_POLL_MS": "100"}  # fmt: skip
 
 
-def _refresh_links(folder: Path, fleet: RunningFleet) -> None:
-    """Tell the register where the meters are now: ports and terminals change from run to run."""
-    for drn in fleet.meters:
-        run_vending(
-            folder, "meters", "link", drn, "--profile", "reference_prepay",
-            "--link", register_link(fleet, drn),
-        )  # fmt: skip
-
-
-def _write_customers(path: Path, fleet: RunningFleet) -> None:
+def _write_customers(path: Path, count: int) -> None:
     lines = ["account_number,name,language"]
-    for index, _ in enumerate(fleet.meters):
+    for index in range(count):
         name, language = _NAMES[index % len(_NAMES)]
         lines.append(f"D-{index + 1:03},{name},{language}")
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _write_meters(path: Path, fleet: RunningFleet) -> None:
+def _write_meters(path: Path, links: Mapping[str, str]) -> None:
     header = (
         "drn,sgc,krn,kt,ti,ea,dkga,base_date,tariff_code,currency,profile,link,location,"
         "account_number,state"
     )
     lines = [header]
-    for index, drn in enumerate(fleet.meters):
+    for index, (drn, link) in enumerate(links.items()):
         lines.append(
-            f"{drn},{SGC},1,2,01,7,4,2014,{TARIFF},{CURRENCY},reference_prepay,"
-            f"{register_link(fleet, drn)},House {index + 1},D-{index + 1:03},commissioned"
+            f"{drn},{SGC},1,2,01,7,4,2014,{TARIFF},{CURRENCY},{PROFILE},"
+            f"{link},House {index + 1},D-{index + 1:03},commissioned"
         )
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
