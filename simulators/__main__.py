@@ -13,6 +13,8 @@ from rich.live import Live
 from typer.exceptions import TyperException
 
 from simulators import display
+from simulators.demo import DemoError
+from simulators.demo_live import run_demo
 from simulators.endpoints.lines import LineError
 from simulators.endpoints.register_image import UnknownRegisterError
 from simulators.fleet import RunningFleet, running_fleet
@@ -28,7 +30,7 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_SETUP_ERRORS: Final = (FleetFileError, LineError, StateFileError, UnknownRegisterError)
+_SETUP_ERRORS: Final = (DemoError, FleetFileError, LineError, StateFileError, UnknownRegisterError)
 
 
 @app.callback()
@@ -51,6 +53,24 @@ def run(
         show(fleet, stop)
     if as_json:
         _print_line(display.describe_stop())
+
+
+@app.command()
+def demo(
+    *,
+    data: Annotated[Path, typer.Option("--data", help="Folder of everything it writes.")] = Path(
+        "demo-data"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Of the service.")] = 0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Do the loop once on two meters, and end.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON line an event instead of text.")
+    ] = False,
+) -> None:
+    """Run the service, its worker and twenty meters on public keys, in one folder."""
+    run_demo(data, port=port, once=once, as_json=as_json)
 
 
 def _stop_on_signals() -> Event:

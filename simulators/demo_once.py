@@ -14,6 +14,7 @@ from rich.panel import Panel
 from simulators.demo import DemoError, DemoService, new_sale_key, run_meterctl, run_vending
 from simulators.fleet import RunningFleet
 
+CREATED: Final = 201
 TENDER_MINOR: Final = 5000
 DELIVERY_TIMEOUT_S: Final = 30
 POLL_S: Final = 0.2
@@ -56,7 +57,7 @@ def _tour_meter(tour: Tour, drn: str) -> None:
     tour.step("the meter has no credit, its relay is open")
     key = new_sale_key()
     sold = tour.service.sell(drn, TENDER_MINOR, key)
-    _require(sold.status == 201, "the sale is accepted", sold.body)  # noqa: PLR2004 # Created
+    _require(sold.status == CREATED, "the sale is accepted", sold.body)
     sale = sold.json()
     tour.console.print(Panel("\n".join(sale["receipt"]["lines"]), expand=False), highlight=False)
     token = sale["tokens"][0]

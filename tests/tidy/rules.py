@@ -16,7 +16,7 @@ _SILENCER = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma:\s*no cover)(?P<rest>
 _EXPLAINED = re.compile(
     r"^(?:\[[a-z-]+(?:,\s*[a-z-]+)*\]|:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)\s+#\s+\S.{7,}"
 )
-_LEFTOVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|^\s*print\(", re.MULTILINE)
+_LEFTOVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 _STANDARD = re.compile(r"IEC 62055|STS \d{3}|RFC \d{4}|FIPS|ISO/IEC 7812|ISO/IEC")
 
 
