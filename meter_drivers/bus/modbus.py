@@ -160,34 +160,28 @@ class ModbusBus:
                 answer = self._exchange(request, timing)
             except DriverError as error:
                 return Unknown(str(error))
-        match answer:
-            case RegistersWritten():
-                return Done(None)
-            case ExceptionAnswer(code=code):
-                reason, meaning = _explain(code)
-                if code in UNDECIDED_EXCEPTIONS:
-                    return Unknown(f"{meaning} ({reason})")
-                return Refused(reason, meaning)
-            case RegistersRead():
-                return Unknown("the answer was one to a read")
+        if isinstance(answer, ExceptionAnswer):
+            reason, meaning = _explain(answer.code)
+            if answer.code in UNDECIDED_EXCEPTIONS:
+                return Unknown(f"{meaning} ({reason})")
+            return Refused(reason, meaning)
+        assert isinstance(answer, RegistersWritten), "a receiver gives answers to its request"
+        return Done(None)
 
     def rest(self) -> None:
         """Close the line until it is used again; only for a bus that nobody uses now."""
         self._stream.close()
 
     def _read_once(self, request: ReadRequest, timing: MeterTiming) -> tuple[int, ...]:
-        match self._exchange(request, timing):
-            case RegistersRead(words=words):
-                return words
-            case ExceptionAnswer(code=code):
-                reason, meaning = _explain(code)
-                if code in PASSING_EXCEPTIONS:
-                    message = f"{meaning} ({reason})"
-                    raise RemoteProtocolError(message)
-                raise MeterRefusedError(reason, meaning)
-            case RegistersWritten():
-                reason = "the answer was one to a write"
-                raise RemoteProtocolError(reason)
+        answer = self._exchange(request, timing)
+        if isinstance(answer, ExceptionAnswer):
+            reason, meaning = _explain(answer.code)
+            if answer.code in PASSING_EXCEPTIONS:
+                message = f"{meaning} ({reason})"
+                raise RemoteProtocolError(message)
+            raise MeterRefusedError(reason, meaning)
+        assert isinstance(answer, RegistersRead), "a receiver gives answers to its request"
+        return answer.words
 
     def _prepare(self, request: Request, timing: MeterTiming) -> None:
         """Bring the line to where the request may leave; nothing has left when this raises."""
@@ -250,9 +244,6 @@ class ModbusBus:
             except LinkTimeoutError as error:
                 raise LinkTimeoutError(self.link, waited_s=wait_s, received=received) from error
             received += data
-            if len(received) > DRAIN_SIZE_MAX:
-                reason = "the line brings bytes without end"
-                raise RemoteProtocolError(reason)
             echo, data = _strip_echo(echo, data)
             receiver.receive_data(data)
             answer = receiver.next_answer()

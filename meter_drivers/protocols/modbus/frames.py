@@ -20,9 +20,8 @@ answers to earlier transactions. Everything else is refused with `RemoteProtocol
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerRTU, FramerSocket
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
+from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     ReadInputRegistersRequest,
@@ -44,9 +43,10 @@ STALE_FRAMES_MAX: Final = 16
 """More late answers than this before the awaited one mean that the stream is out of step."""
 
 _NOISE: Final = b"\x00\xff"
-_CRC_SIZE: Final = 2
-_EXCEPTION_SIZE: Final = 5
-_WRITE_ANSWER_SIZE: Final = 8
+_RTU_FRAME_SIZE: Final = 3
+"""Unit and CRC around a PDU."""
+_EXCEPTION_PDU_SIZE: Final = 2
+_WRITE_PDU_SIZE: Final = 5
 _MBAP_SIZE: Final = 6
 _MBAP_LENGTH_MIN: Final = 3
 _MBAP_LENGTH_MAX: Final = 254
@@ -210,14 +210,12 @@ class _RTUReceiver:
         if frame and frame[0] != self._request.unit:
             reason = f"unit {frame[0]} answers for unit {self._request.unit}"
             raise RemoteProtocolError(reason, frame=frame)
-        if len(frame) < _EXCEPTION_SIZE:
+        if len(frame) < _RTU_FRAME_SIZE + _EXCEPTION_PDU_SIZE:
             return None
         if frame[1] == self._request.function | EXCEPTION_FLAG:
-            return _EXCEPTION_SIZE
+            return _RTU_FRAME_SIZE + _EXCEPTION_PDU_SIZE
         _check_head(self._request, frame[1:], frame=frame)
-        if isinstance(self._request, ReadRequest):
-            return 3 + frame[2] + _CRC_SIZE
-        return _WRITE_ANSWER_SIZE
+        return _RTU_FRAME_SIZE + _size_of_answer(self._request)
 
 
 class _TCPReceiver:
@@ -299,23 +297,24 @@ def _decode_answer(request: Request, pdu: bytes, *, frame: bytes) -> Answer:
     Raises:
         RemoteProtocolError: If it is not one to this request.
     """
-    if pdu[0] == request.function | EXCEPTION_FLAG:
-        return ExceptionAnswer(pdu[1])
-    _check_head(request, pdu, frame=frame)
-    decoded = _decode_pdu(pdu)
-    if decoded is None or isinstance(decoded, ExceptionResponse):
-        reason = "the answer cannot be decoded"
+    is_exception = pdu[0] == request.function | EXCEPTION_FLAG
+    if not is_exception:
+        _check_head(request, pdu, frame=frame)
+    size = _EXCEPTION_PDU_SIZE if is_exception else _size_of_answer(request)
+    if len(pdu) != size:
+        reason = f"the answer is {len(pdu)} bytes long, not {size}"
         raise RemoteProtocolError(reason, frame=frame)
+    if is_exception:
+        return ExceptionAnswer(pdu[1])
+    decoded = _DECODER.decode(pdu)
+    assert decoded is not None, "a known function in its full length decodes"
     if isinstance(request, ReadRequest):
-        return _check_read(request, decoded, frame)
+        return RegistersRead(tuple(decoded.registers))
     return _check_written(request, decoded, frame)
 
 
-def _check_read(request: ReadRequest, decoded: ModbusPDU, frame: bytes) -> RegistersRead:
-    if len(decoded.registers) != request.count:
-        reason = f"the answer brings {len(decoded.registers)} registers, not {request.count}"
-        raise RemoteProtocolError(reason, frame=frame)
-    return RegistersRead(tuple(decoded.registers))
+def _size_of_answer(request: Request) -> int:
+    return 2 + 2 * request.count if isinstance(request, ReadRequest) else _WRITE_PDU_SIZE
 
 
 def _check_written(request: WriteRequest, decoded: ModbusPDU, frame: bytes) -> RegistersWritten:
@@ -333,13 +332,6 @@ def _check_written(request: WriteRequest, decoded: ModbusPDU, frame: bytes) -> R
         reason = f"the meter confirms another write ({told}, not {asked})"
         raise RemoteProtocolError(reason, frame=frame)
     return RegistersWritten()
-
-
-def _decode_pdu(pdu: bytes) -> ModbusPDU | None:
-    try:
-        return _DECODER.decode(pdu)
-    except ModbusException:
-        return None
 
 
 def _to_pdu(request: Request) -> ModbusPDU:

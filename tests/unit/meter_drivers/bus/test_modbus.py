@@ -4,7 +4,6 @@ import threading
 import pytest
 
 from meter_drivers.bus.modbus import (
-    DRAIN_SIZE_MAX,
     EXCEPTIONS,
     PASSING_EXCEPTIONS,
     READ_ATTEMPTS_MAX,
@@ -166,14 +165,6 @@ def test_read_exception_is_asked_again_only_where_it_can_pass(
     with pytest.raises(RemoteProtocolError if passes else MeterRefusedError):
         bus.read(READ, timing)
     assert len(paper_line.written) == (READ_ATTEMPTS_MAX if passes else 1)
-
-
-def test_answer_that_never_ends_is_given_up(
-    bus: ModbusBus, timing: MeterTiming, paper_line: PaperLine
-) -> None:
-    paper_line.reply = lambda _: [(0.0, b"\x00" * 2)] * DRAIN_SIZE_MAX
-    result = bus.write(WRITE, timing, Urgency.CREDIT)
-    assert isinstance(result, Unknown)
 
 
 # --- quarantine ---------------------------------------------------------------------------------

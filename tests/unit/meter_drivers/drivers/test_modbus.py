@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,8 +9,8 @@ from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
 from meter_drivers.errors import NotSupportedError, ProfileError
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import Block, Profile
-from tests.support.modbus_meter import PaperMeter
+from meter_drivers.profiles.model import Block, Capability, Profile
+from tests.support.modbus_meter import PaperMeter, PrepayMeter
 
 Connect = Callable[[PaperMeter, Profile], Meter]
 
@@ -68,3 +69,25 @@ def test_ability_a_meter_has_not_is_refused_by_name(
     meter = connect(PaperMeter(), load_profile("eastron_sdm120"))
     with pytest.raises(NotSupportedError, match="eastron_sdm120 cannot"):
         use(meter)
+
+
+def test_meter_that_can_only_be_switched_neither_identifies_nor_reads(connect: Connect) -> None:
+    profile = load_profile("hiking_dds238_zn_sr")
+    meter = connect(
+        PaperMeter(), replace(profile, capabilities=frozenset({Capability.SWITCH_RELAY}))
+    )
+    assert meter.ability_names == ("switches_relay",)
+    with pytest.raises(NotSupportedError, match="cannot say who it is"):
+        meter.identify()
+    with pytest.raises(NotSupportedError, match="cannot be read"):
+        meter.read_registers()
+
+
+def test_credit_without_token_blocks_has_no_last_tid(
+    connect: Connect, prepay_meter: PrepayMeter, reference: Profile
+) -> None:
+    blocks = {key: at for key, at in reference.blocks.items() if key is not Block.TOKEN_RESULT}
+    declared = reference.capabilities - {Capability.ACCEPT_TOKEN}
+    meter = connect(prepay_meter, replace(reference, blocks=blocks, capabilities=declared))
+    assert meter.read_credit().last_tid is None
+    assert "accepts_token" not in meter.ability_names

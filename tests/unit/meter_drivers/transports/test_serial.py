@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meter_drivers.errors import ConnectionLostError, LineBusyError
+from meter_drivers.errors import ConnectionLostError, LineBusyError, LinkTimeoutError
 from meter_drivers.transports.serial import SerialStream
 
 
@@ -45,3 +45,26 @@ def test_port_has_one_owner(port: str) -> None:
 def test_line_is_named_with_its_settings(port: str) -> None:
     stream = SerialStream(port, baud=2400, parity="E", stop_bits=1)
     assert stream.link == f"{port} (2400 8E1)"
+
+
+def test_port_whose_adapter_was_pulled_is_lost_when_written() -> None:
+    near, far = os.openpty()
+    tty.setraw(far)
+    stream = SerialStream(os.ttyname(far), baud=9600, parity="N", stop_bits=1)
+    stream.open()
+    os.close(far)
+    os.close(near)
+    with pytest.raises(ConnectionLostError):
+        stream.write(b"x", timeout_s=1)
+    assert not stream.is_open
+
+
+def test_line_that_takes_nothing_ends_in_a_timeout(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_drivers.transports.serial._WRITE_TIMEOUT_S", 0.05)
+    stream = SerialStream(port, baud=9600, parity="N", stop_bits=1)
+    stream.open()
+    with pytest.raises(LinkTimeoutError):
+        stream.write(bytes(1_000_000), timeout_s=0.05)
+    stream.close()

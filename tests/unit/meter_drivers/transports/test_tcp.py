@@ -1,8 +1,11 @@
 import socket
+import struct
+from collections.abc import Iterator
 
 import pytest
 
 from meter_drivers.errors import ConnectionLostError, LinkTimeoutError
+from meter_drivers.transports import tcp
 from meter_drivers.transports.tcp import TCPStream
 
 
@@ -35,3 +38,32 @@ def test_closed_connection_opens_anew() -> None:
                 connection.sendall(text)
                 assert stream.read(3, timeout_s=5) == text
             stream.close()
+
+
+@pytest.fixture
+def reset() -> Iterator[TCPStream]:
+    """A connection that the other side has torn down."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stream = TCPStream("127.0.0.1", listener.getsockname()[1], connect_timeout_s=5)
+        stream.open()
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        yield stream
+        stream.close()
+
+
+def test_connection_torn_down_is_lost_when_read(reset: TCPStream) -> None:
+    with pytest.raises(ConnectionLostError, match="reset"):
+        reset.read(1, timeout_s=5)
+    assert not reset.is_open
+
+
+def test_connection_torn_down_is_lost_when_written(reset: TCPStream) -> None:
+    with pytest.raises(ConnectionLostError):
+        reset.write(b"x", timeout_s=5)
+    assert not reset.is_open
+
+
+def test_connect_that_times_out_is_said_in_words() -> None:
+    assert tcp._explain(TimeoutError()).startswith("nobody answered in time")

@@ -169,10 +169,13 @@ def test_tcp_head_that_is_none_is_refused(head: str) -> None:
         receive(TCPFraming(), READ, bytes.fromhex(head) + bytes(16))
 
 
-@pytest.mark.parametrize("pdu", ["03 06 022B 0000", "10 0001"], ids=["read", "write"])
-def test_tcp_answer_shorter_than_it_says_is_refused(pdu: str) -> None:
-    request = READ if pdu.startswith("03") else WRITE
-    with pytest.raises(RemoteProtocolError, match=r"cannot be decoded|registers, not"):
+@pytest.mark.parametrize(
+    "pdu",
+    ["03 06 022B 0000", "03 06 022B 0000 0064 00", "10 0001", "10 0001 0002 00", "83 02 00"],
+)
+def test_tcp_answer_of_another_length_than_it_says_is_refused(pdu: str) -> None:
+    request = WRITE if pdu.startswith("10") else READ
+    with pytest.raises(RemoteProtocolError, match="bytes long, not"):
         receive(TCPFraming(), request, tcp(7, request.unit, bytes.fromhex(pdu)))
 
 

@@ -1,0 +1,62 @@
+"""Every profile has its page; tables in it are those of the code, quality lines are all there."""
+
+from pathlib import Path
+
+import pytest
+
+from meter_drivers.profiles.loader import list_profiles, load_profile
+from meter_drivers.profiles.model import Block
+from tests.support.register_table import render_block, render_codes, render_registers
+
+DRIVERS = Path(__file__).parents[2] / "docs" / "drivers"
+PAGES = {
+    "reference_prepay": "reference-prepay.md",
+    "hiking_dds238_zn_sr": "hiking-dds238.md",
+    "eastron_sdm120": "eastron-sdm.md",
+    "eastron_sdm230": "eastron-sdm.md",
+    "eastron_sdm630": "eastron-sdm.md",
+}
+QUALITY = (
+    "probe", "identity", "registers", "relay with read-back", "token entry with result", "clock",
+    "timeout", "reconnect", "garbage on the line", "broadcast safety", "log once lost / once back",
+    "simulator", "captured vectors", "real device tried",
+)  # fmt: skip
+
+
+def page(name: str) -> str:
+    return (DRIVERS / PAGES[name]).read_text("utf-8")
+
+
+def test_every_profile_has_a_page() -> None:
+    assert PAGES.keys() == set(list_profiles())
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_page_prints_the_registers_of_the_profile(name: str) -> None:
+    assert render_registers(load_profile(name)) in page(name)
+
+
+@pytest.mark.parametrize("block", Block)
+def test_page_prints_the_blocks_of_the_open_prepay_profile(block: Block) -> None:
+    assert render_block(load_profile("reference_prepay"), block) in page("reference_prepay")
+
+
+@pytest.mark.parametrize("title", render_codes())
+def test_page_prints_the_codes_of_the_open_prepay_profile(title: str) -> None:
+    assert render_codes()[title] in page("reference_prepay")
+
+
+@pytest.mark.parametrize("file_name", sorted(set(PAGES.values())))
+@pytest.mark.parametrize("line", QUALITY)
+def test_quality_table_has_every_line(file_name: str, line: str) -> None:
+    rows = (DRIVERS / file_name).read_text("utf-8").splitlines()
+    (row,) = (each for each in rows if each.startswith(f"| {line} |"))
+    verdict = row.split("|")[2].strip()
+    assert verdict.startswith(("done", "exempt", "none"))
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_page_tells_the_source_and_how_well_it_is_known(name: str) -> None:
+    source = load_profile(name).source
+    assert f"confidence {source.confidence}" in page(name)
+    assert f"verification: {source.verification}" in page(name)
