@@ -120,8 +120,6 @@ def lock_balances(
 
     The order is the same for everybody, so that two batches wait for each other and never both.
     """
-    if not codes:
-        return {}
     statement = (
         _select_accounts()
         .add_columns(_balances.balance_minor)

@@ -190,7 +190,7 @@ def _refusal_of(
 ) -> EntryExistsError | AlreadyReversedError | None:
     """Return the refusal behind a constraint; both engines name it in the message."""
     text = str(error.orig)
-    if "journal_entries_reverses" in text or "journal_entries.reverses" in text:
+    if "uq_journal_entries_reverses" in text or "journal_entries.reverses" in text:
         return AlreadyReversedError([e.reverses for e in entries if e.reverses is not None])
     if any(name in text for name in ("pk_postings", "postings.entry_id", "pk_journal_entries")):
         return EntryExistsError([entry.id for entry in entries])

@@ -219,4 +219,6 @@ def _pragmas(limits: DatabaseLimits, journal_mode: JournalMode) -> list[str]:
         f"synchronous={synchronous}",
         "foreign_keys=ON",
         "trusted_schema=OFF",
+        # Without it REPLACE deletes a row behind the triggers that forbid to.
+        "recursive_triggers=ON",
     ]

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from vending.ledger import service
 from vending.ledger.errors import (
@@ -137,6 +138,17 @@ def test_a_reversal_restores_the_balances_once(
     assert balance(database, book.prepaid) == 100
     with database.read() as connection:
         assert service.find_entry(connection, first.id) == first
+
+
+def test_a_reversal_of_nothing_is_our_own_fault(
+    book: "Book", make_entry: "MakeEntry", post: "Post", fixed_clock: FixedClock
+) -> None:
+    never_posted = make_entry((book.cash, 1), (book.vat, -1))
+    reversal = build_reversal(
+        never_posted, entry_id=uuid.UUID(int=1001), at=fixed_clock.now(), reference="refund"
+    )
+    with pytest.raises(IntegrityError):
+        post(reversal)
 
 
 def test_a_posting_to_an_unknown_account_is_refused(

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from psycopg import sql
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import IntegrityError
 
+from tests.postgres_server import PostgresServer
 from vending.ledger import service
 from vending.ledger.model import JournalEntry
 from vending.persistence.engine import Database, EngineKind
@@ -79,6 +82,31 @@ def test_tables_are_never_truncated(postgres_database: Database, table: str) -> 
         postgres_database.unit_of_work() as uow,
     ):
         uow.connection.execute(text(f"TRUNCATE {table} CASCADE"))
+
+
+@pytest.mark.parametrize("table", ["postings", "journal_entries", "ledger_accounts"])
+def test_a_role_that_does_not_own_the_tables_cannot_lift_the_wall(
+    postgres_server: PostgresServer, postgres_url: str, table: str
+) -> None:
+    name = make_url(postgres_url).database or ""
+    role = sql.Identifier(f"service_{name}")
+    postgres_server.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+    postgres_server.execute(
+        sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(role), name
+    )
+    with psycopg.connect(
+        postgres_server.url(name, user=f"service_{name}"), autocommit=True
+    ) as connection:
+        for verb in ("DELETE FROM {}", "UPDATE {} SET currency = 'KES'", "TRUNCATE {} CASCADE"):
+            with pytest.raises(psycopg.errors.IntegrityConstraintViolation):
+                connection.execute(sql.SQL(verb).format(sql.Identifier(table)))
+        for verb in ("ALTER TABLE {} DISABLE TRIGGER ALL", "DROP TABLE {} CASCADE"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(sql.SQL(verb).format(sql.Identifier(table)))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SET session_replication_role = replica")
+    postgres_server.execute(sql.SQL("DROP OWNED BY {}").format(role), name)
+    postgres_server.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
 @pytest.mark.usefixtures("posted")
