@@ -1,14 +1,18 @@
 """A utility ready to sell: keys, a tariff, a customer, a partner, meters."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from tests.support.vending_keys import DUTK_2014, store_in_memory
 from vending.bootstrap import Container
 from vending.customers.model import Language, NewCustomer
 from vending.customers.service import register_customer
+from vending.keystore.components import KeyImport
 from vending.keystore.following import KeyStoreFollower
+from vending.keystore.model import KeyReference
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Purpose
 from vending.keystore.software import SoftwareSecurityModule
@@ -19,17 +23,27 @@ from vending.observability.metrics import Metrics
 from vending.partners.model import Partner
 from vending.partners.service import add_partner, issue_api_key
 from vending.persistence.engine import Database
-from vending.sales.model import VendRequest
+from vending.sales.model import Answer, Declined, VendOutcome, VendRequest
 from vending.sales.receipt import Letterhead
 from vending.sales.rules import ClockLimits
 from vending.sales.service.clock_guard import ClockGuard
 from vending.sales.service.desk import SaleLimits, SalesDesk
+from vending.sales.service.vend import vend
 from vending.settings import Settings
-from vending.sts import SGC, TI, EncryptionAlgorithm, MeterPAN, luhn_check_digit
+from vending.sts import (
+    SGC,
+    TI,
+    EncryptionAlgorithm,
+    MeterPAN,
+    TransferCredit,
+    decode,
+    luhn_check_digit,
+)
+from vending.sts.dkga import derive_decoder_key
 from vending.tariffs.model import TariffDraft
 from vending.tariffs.service import add_version
 from vending.values.clock import FixedClock
-from vending.values.identifiers import IdempotencyKey
+from vending.values.identifiers import CustomerId, IdempotencyKey
 from vending.values.money import Currency, Money
 
 KES = Currency("KES")
@@ -53,6 +67,36 @@ class Shop:
     partner: Partner
     api_key: str
     meters: list[Meter]
+
+    def add_meter(self, brought: KeyImport) -> int:
+        """Put a meter under another key into use; its place among the meters."""
+        self.meters.append(
+            _add_meter(self.database, self.clock, len(self.meters), None, brought=brought)
+        )
+        return len(self.meters) - 1
+
+    def sell(self, request: VendRequest, desk: SalesDesk | None = None) -> VendOutcome:
+        """What became of one request."""
+        return vend([request], desk or self.desk)[0]
+
+    def issue(self, key: str, *, minor: int = 5000, meter: int = 0) -> dict[str, Any]:
+        """The document of a sale that succeeds."""
+        return document_of(self.sell(self.request(key, minor=minor, meter=meter)))
+
+    def refuse(self, request: VendRequest, desk: SalesDesk | None = None) -> str:
+        """The code of a sale that is refused."""
+        return code_of(self.sell(request, desk))
+
+    def enter_token(self, digits: str, *, meter: int = 0) -> TransferCredit:
+        """What the meter reads, under the key it was given in the factory."""
+        held = self.meters[meter]
+        brought = KeyReference(held.sgc, held.krn, held.kt)
+        key = derive_decoder_key(
+            self.store.vending_key(brought), pan=held.pan, ti=held.ti, ea=held.ea
+        )
+        token = decode(digits, key)
+        assert isinstance(token, TransferCredit)
+        return token
 
     def request(
         self, key: str, *, minor: int = 5000, meter: int = 0, partner: Partner | None = None
@@ -79,6 +123,22 @@ class Shop:
             security_module=module,
             desk=self.desk,
         )
+
+
+def document_of(outcome: VendOutcome) -> dict[str, Any]:
+    """The document of an answer with a token."""
+    assert isinstance(outcome, Answer), outcome
+    assert outcome.status == 201
+    document: dict[str, Any] = json.loads(outcome.body)
+    return document
+
+
+def code_of(outcome: VendOutcome) -> str:
+    """The code of a refusal, fresh or repeated."""
+    if isinstance(outcome, Declined):
+        return outcome.error.code
+    document: dict[str, Any] = json.loads(outcome.body)
+    return str(document["code"])
 
 
 def build_desk(database: Database, clock: FixedClock, store: OpenKeyStore) -> SalesDesk:
@@ -129,8 +189,15 @@ def build_shop(
     )
 
 
-def _add_meter(database: Database, clock: FixedClock, serial: int, customer_id: object) -> Meter:
-    attributes = DUTK_2014.attributes
+def _add_meter(
+    database: Database,
+    clock: FixedClock,
+    serial: int,
+    customer_id: CustomerId | None,
+    *,
+    brought: KeyImport = DUTK_2014,
+) -> Meter:
+    attributes = brought.attributes
     meter = register_meter(
         database,
         NewMeter(

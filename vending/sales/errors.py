@@ -3,10 +3,11 @@
 VendingError
 ├── IdempotencyKeyReusedError   the key was used with another body
 ├── SaleInFlightError           the key's first request is still being worked on
-├── SaleUnknownError            the security module has not answered yet
+├── SaleUnknownError            the sale is open: it was begun and has no token yet
 ├── MeterBusyError              another sale of this meter waits for the security module
 ├── TooManyTokensError          the meter's identifiers run too far ahead of the clock
 ├── BaseDateExhaustedError      the meter's base date has run out of identifiers
+├── BaseDateNotStartedError     the meter's base date lies in the future
 ├── QuoteNotFoundError, QuoteExpiredError, QuoteUsedError, QuoteChangedError
 ├── SaleNotFoundError
 ├── SaleNotReprintableError     the sale has no token
@@ -44,7 +45,7 @@ class SaleInFlightError(VendingError):
 
 
 class SaleUnknownError(VendingError):
-    """The security module did not answer; the sale will be finished with the same token."""
+    """The sale was begun and is not finished; it will be, with the same token."""
 
     kind = ErrorKind.UNAVAILABLE
     code = "sale_outcome_unknown"
@@ -54,7 +55,7 @@ class SaleUnknownError(VendingError):
 
     def __init__(self, sale_id: SaleId) -> None:
         super().__init__(
-            "the security module has not answered; the sale is kept and will be finished",
+            "the sale is begun and not finished; it is kept and will be finished",
             sale_id=str(sale_id),
         )
 
@@ -93,6 +94,19 @@ class BaseDateExhaustedError(VendingError):
     def __init__(self, base_year: int) -> None:
         super().__init__(
             f"token identifiers of base date {base_year} have run out", base_date=base_year
+        )
+
+
+class BaseDateNotStartedError(VendingError):
+    """The base date of the meter's key lies in the future."""
+
+    kind = ErrorKind.REFUSED
+    code = "base_date_not_started"
+    remedy = "Register the meter under the key it holds, or correct the clock."
+
+    def __init__(self, base_year: int) -> None:
+        super().__init__(
+            f"token identifiers of base date {base_year} have not begun", base_date=base_year
         )
 
 

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from vending.errors import VendingError
+from vending.errors import VendingError, canonical_json
 from vending.keystore.model import KeyReference
 from vending.keystore.port import CreditTokenRequest
 from vending.sts import TI, BaseDate, EncryptionAlgorithm, MeterPAN, Resource, TokenIdentifier
@@ -58,7 +58,7 @@ SALE_TRANSITIONS: Final[Mapping[SaleState, frozenset[SaleState]]] = MappingProxy
         _S.QUOTED: frozenset({_S.RESERVED, _S.DECLINED}),
         _S.RESERVED: frozenset({_S.MINTING, _S.RELEASED, _S.DECLINED}),
         _S.MINTING: frozenset({_S.ISSUED, _S.RELEASED, _S.DECLINED, _S.UNKNOWN}),
-        _S.UNKNOWN: frozenset({_S.ISSUED, _S.RELEASED, _S.DECLINED, _S.WRITTEN_OFF}),
+        _S.UNKNOWN: frozenset({_S.UNKNOWN, _S.ISSUED, _S.RELEASED, _S.DECLINED, _S.WRITTEN_OFF}),
         _S.ISSUED: frozenset({_S.RELEASED, _S.REVERSED}),
         _S.RELEASED: frozenset({_S.CONFIRMED, _S.SUSPECT, _S.REVERSED}),
         _S.SUSPECT: frozenset({_S.CONFIRMED, _S.REVERSED, _S.WRITTEN_OFF}),
@@ -89,15 +89,15 @@ class VendRequest:
 
     def fingerprint(self) -> bytes:
         """Return what identifies the body: the same key with another one is refused."""
-        parts = (
+        body = (
             self.meter,
-            str(self.tender.minor),
+            self.tender.minor,
             self.tender.currency.code,
-            str(self.quote_id or ""),
-            self.terminal or "",
-            self.operator or "",
+            None if self.quote_id is None else str(self.quote_id),
+            self.terminal,
+            self.operator,
         )
-        return hashlib.sha256("\x1f".join(parts).encode()).digest()
+        return hashlib.sha256(canonical_json(body)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +161,14 @@ class Answer:
     """What the partner is sent, byte for byte, now and at every repeat."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
+    """Holds the token: it goes to the partner and nowhere else."""
     replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The request ended without a token; nothing was posted."""
+    """The request ended without a token; `error.outcome` tells whether it may still get one."""
 
     error: VendingError
 

@@ -9,7 +9,14 @@ from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, 
 
 from vending.keystore.model import KeyReference
 from vending.persistence.upsert import insert_or_ignore
-from vending.sales.model import OPEN_SALE_STATES, Sale, SaleState, StoredQuote, VendRequest
+from vending.sales.model import (
+    OPEN_SALE_STATES,
+    SALE_TRANSITIONS,
+    Sale,
+    SaleState,
+    StoredQuote,
+    VendRequest,
+)
 from vending.sales.tables import clock_mark, declined_sales, sale_quotes, sales
 from vending.sts import SGC, TI, BaseDate, EncryptionAlgorithm, KeyType, MeterPAN, Resource
 from vending.tariffs.model import Quote
@@ -25,7 +32,11 @@ from vending.values.identifiers import (
 from vending.values.money import Currency, Money
 
 _MARK_ID: Final = 1
-_OPEN: Final = [state.value for state in OPEN_SALE_STATES]
+_OPEN: Final = sorted(state.value for state in OPEN_SALE_STATES)
+_ORIGINS: Final = {
+    target: sorted(origin.value for origin in SaleState if target in SALE_TRANSITIONS[origin])
+    for target in SaleState
+}
 
 
 def insert_sales(connection: Connection, rows: Sequence[Sale]) -> None:
@@ -41,14 +52,14 @@ def move_sale(
     *,
     now: datetime,
     reason_code: str | None = None,
-) -> bool:
-    """Move an open sale to `target`; False: it was not open any more."""
+) -> None:
+    """Move a sale, locked by the caller, to a state that may follow the one it is in."""
     moved = connection.execute(
         update(sales)
-        .where(sales.c.id == sale_id, sales.c.state.in_(_OPEN))
+        .where(sales.c.id == sale_id, sales.c.state.in_(_ORIGINS[target]))
         .values(state=target.value, changed_at=now, reason_code=reason_code)
     )
-    return moved.rowcount == 1
+    assert moved.rowcount == 1, "the caller has seen, under lock, that the state may follow"
 
 
 def find_sale(connection: Connection, partner_id: PartnerId, sale_id: SaleId) -> Sale | None:
@@ -159,20 +170,25 @@ def read_clock_mark(connection: Connection) -> tuple[datetime, int] | None:
 
 
 def raise_clock_mark(connection: Connection, now: datetime) -> None:
-    """Raise the mark to now; it never goes back here."""
-    _make_clock_mark(connection, now)
-    connection.execute(update(clock_mark).where(clock_mark.c.seen_at < now).values(seen_at=now))
+    """Raise the mark to now, unless somebody else is at it; it never goes back here."""
+    free = select(clock_mark.c.id).with_for_update(skip_locked=True).scalar_subquery()
+    connection.execute(
+        update(clock_mark)
+        .where(clock_mark.c.id.in_(free), clock_mark.c.seen_at < now)
+        .values(seen_at=now)
+    )
 
 
 def confirm_clock_mark(connection: Connection, now: datetime) -> None:
     """Set the mark to now, forward or back, because an operator says that the clock is right."""
-    _make_clock_mark(connection, now)
+    make_clock_mark(connection, now)
     connection.execute(
         update(clock_mark).values(seen_at=now, confirmations=clock_mark.c.confirmations + 1)
     )
 
 
-def _make_clock_mark(connection: Connection, now: datetime) -> None:
+def make_clock_mark(connection: Connection, now: datetime) -> None:
+    """Make the mark when there is none."""
     first = {"id": _MARK_ID, "seen_at": now, "confirmations": 0}
     connection.execute(insert_or_ignore(connection, clock_mark), first)
 

@@ -18,13 +18,21 @@ from vending.meters.model import Meter
 from vending.meters.rules import require_vendable
 from vending.sales.errors import (
     BaseDateExhaustedError,
+    BaseDateNotStartedError,
     MeterBusyError,
     QuoteChangedError,
     QuoteExpiredError,
     TooManyTokensError,
 )
 from vending.sales.model import Sale, SaleState, StoredQuote, VendRequest
-from vending.sts import MeterPAN, TIDAheadError, TIDExhaustedError, TokenIdentifier, next_tid
+from vending.sts import (
+    BeforeBaseDateError,
+    MeterPAN,
+    TIDAheadError,
+    TIDExhaustedError,
+    TokenIdentifier,
+    next_tid,
+)
 from vending.tariffs.model import Quote, Tariff
 from vending.tariffs.rules import compute_quote
 from vending.values.identifiers import EntryId, SaleId
@@ -80,6 +88,7 @@ def decide(
         QuoteChangedError: The quote cannot be kept to the cent.
         TooManyTokensError: The meter's identifiers run ahead of the clock.
         BaseDateExhaustedError: The base date has run out.
+        BaseDateNotStartedError: The base date lies in the future.
     """
     meter = require_vendable(standing.meter.pan, standing.meter)
     if standing.is_busy:
@@ -98,6 +107,8 @@ def decide(
         raise TooManyTokensError(str(error)) from error
     except TIDExhaustedError as error:
         raise BaseDateExhaustedError(int(meter.base_date)) from error
+    except BeforeBaseDateError as error:
+        raise BaseDateNotStartedError(int(meter.base_date)) from error
     return Draft(request, meter, standing.tariff, quote, tid)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from vending.keystore.errors import SealBrokenError
 from vending.keystore.sealing import Sealer, associate
 from vending.persistence.idempotency import (
     Answer as StoredAnswer,
@@ -52,10 +53,16 @@ def claim_keys(
             case Mismatch():
                 claimed.outcomes[index] = Declined(IdempotencyKeyReusedError())
             case Replay():
-                claimed.outcomes[index] = open_answer(
-                    found, request.partner_id, request.key, sealer
-                )
+                claimed.outcomes[index] = _replay(found, request, sealer)
     return claimed
+
+
+def _replay(found: Replay, request: VendRequest, sealer: Sealer) -> VendOutcome:
+    """Return the stored answer; one that was tampered with does not stop the others."""
+    try:
+        return open_answer(found, request.partner_id, request.key, sealer)
+    except SealBrokenError as error:
+        return Declined(error)
 
 
 def seal_answer(

@@ -28,15 +28,18 @@ class ClockGuard:
         self._anchor = self._read()
         self._confirmations = 0
 
-    def require_trusted(self, connection: Connection) -> None:
-        """Check the clock inside the transaction of a sale, and keep the mark young.
+    def require_trusted(self, connection: Connection) -> datetime:
+        """Return the time now, checked inside the transaction of a sale; keep the mark young.
 
         Raises:
             ClockJumpedError: The clock moved otherwise than time did.
         """
         now, seen_at = self.check(connection)
-        if seen_at is None or now - seen_at > MARK_INTERVAL:
+        if seen_at is None:
+            repository.make_clock_mark(connection, now)
+        elif now - seen_at > MARK_INTERVAL:
             repository.raise_clock_mark(connection, now)
+        return now
 
     def check(self, connection: Connection) -> tuple[datetime, datetime | None]:
         """Return the time now and the last committed time; None: nothing was ever committed.
@@ -47,7 +50,7 @@ class ClockGuard:
         mark = repository.read_clock_mark(connection)
         seen_at, confirmations = mark if mark is not None else (None, 0)
         reading = self._read()
-        if confirmations != self._confirmations:
+        if confirmations > self._confirmations:
             self._anchor, self._confirmations = reading, confirmations
         if not is_clock_trusted(reading, self._anchor, seen_at, self._limits):
             raise ClockJumpedError(reading.now, seen_at or self._anchor.now)

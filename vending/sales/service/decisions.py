@@ -41,6 +41,8 @@ def is_passing(error: VendingError) -> bool:
 class Situation:
     """What the meters and quotes of a batch look like, under lock."""
 
+    now: datetime
+    """Read when the locks were held: the sales of a meter are dated in their order."""
     meters: Mapping[MeterPAN, Meter]
     tariffs: Mapping[str, Tariff]
     credits_minor: Mapping[MeterPAN, int]
@@ -49,7 +51,7 @@ class Situation:
     quotes: Mapping[tuple[PartnerId, QuoteId], StoredQuote]
     used_quotes: Collection[QuoteId]
 
-    def standing_of(self, pan: MeterPAN, now: datetime) -> Standing:
+    def standing_of(self, pan: MeterPAN) -> Standing:
         """Return where the meter stands.
 
         Raises:
@@ -61,7 +63,7 @@ class Situation:
             raise MeterNotFoundError(pan.iain)
         tariff = self.tariffs.get(meter.tariff_code)
         if tariff is None:
-            raise TariffNotFoundError(meter.tariff_code, now)
+            raise TariffNotFoundError(meter.tariff_code, self.now)
         return Standing(
             meter=meter,
             tariff=tariff,
@@ -88,19 +90,14 @@ class Situation:
 
 
 def decide_all(
-    connection: Connection,
     requests: Mapping[int, VendRequest],
     pans: Mapping[int, MeterPAN],
+    situation: Situation,
     desk: SalesDesk,
-    *,
-    now: datetime,
 ) -> dict[int, Draft | VendingError]:
     """Return what each request becomes: a draft, or its refusal."""
-    if not requests:
-        return {}
-    situation = load_situation(connection, requests, pans, now=now)
     return {
-        index: _decide_one(request, pans[index], situation, desk, now=now)
+        index: _decide_one(request, pans[index], situation, desk)
         for index, request in requests.items()
     }
 
@@ -109,11 +106,15 @@ def load_situation(
     connection: Connection,
     requests: Mapping[int, VendRequest],
     pans: Mapping[int, MeterPAN],
-    *,
-    now: datetime,
+    desk: SalesDesk,
 ) -> Situation:
-    """Lock the meters, then load all that the batch is decided on, in a fixed number of queries."""
+    """Lock the meters, then load all that the batch is decided on, in a fixed number of queries.
+
+    Raises:
+        ClockJumpedError: The clock cannot be trusted, so nothing new may be dated.
+    """
     meters = lock_meters(connection, {pans[index] for index in requests})
+    now = desk.clock_guard.require_trusted(connection)
     quote_ids = {one.quote_id for one in requests.values() if one.quote_id is not None}
     codes = {pan: meter_credit_code(pan, meter.currency) for pan, meter in meters.items()}
     balances = read_balances(connection, codes.values())
@@ -121,6 +122,7 @@ def load_situation(
     last_tids = load_last_tids(connection, tid_keys.values())
     busy = repository.find_busy_meters(connection, {meter.id for meter in meters.values()})
     return Situation(
+        now=now,
         meters=meters,
         tariffs=find_effective(connection, {m.tariff_code for m in meters.values()}, now),
         credits_minor={
@@ -134,19 +136,14 @@ def load_situation(
 
 
 def _decide_one(
-    request: VendRequest,
-    pan: MeterPAN,
-    situation: Situation,
-    desk: SalesDesk,
-    *,
-    now: datetime,
+    request: VendRequest, pan: MeterPAN, situation: Situation, desk: SalesDesk
 ) -> Draft | VendingError:
     try:
         return decide(
             request,
-            situation.standing_of(pan, now),
+            situation.standing_of(pan),
             situation.quote_of(request),
-            now=now,
+            now=situation.now,
             tid_ahead_limit_min=desk.limits.tid_ahead_limit_min,
         )
     except VendingError as refusal:

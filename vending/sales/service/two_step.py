@@ -8,15 +8,18 @@ by a repeat of it, or by the worker; whoever comes second finds it finished.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
 from vending.errors import Outcome, VendingError
 from vending.keystore.port import VendOutcome as MintOutcome
+from vending.observability.logs import get_logger
 from vending.persistence.idempotency import Replay, find_answer
 from vending.sales import repository
 from vending.sales.errors import SaleInFlightError, SaleUnknownError
 from vending.sales.model import Declined, Sale, SaleState, VendOutcome, VendRequest
+from vending.sales.service.attempts import attempt
 from vending.sales.service.books import answer_refused_sale, new_issued, post_issued
 from vending.sales.service.claims import open_answer
 from vending.sales.service.decisions import is_passing
@@ -24,6 +27,8 @@ from vending.sales.service.desk import RESUME_AFTER, SalesDesk
 from vending.tariffs.model import Tariff
 from vending.tariffs.service import list_versions
 from vending.values.identifiers import TariffId
+
+_logger = get_logger(__name__)
 
 
 def finish_sales(sales: Sequence[Sale], desk: SalesDesk) -> list[VendOutcome]:
@@ -41,9 +46,12 @@ def answer_open(request: VendRequest, desk: SalesDesk) -> VendOutcome:
 
     A sale that somebody else still works on is left to them; one that was left open is finished.
     """
-    with desk.database.read() as connection:
-        sale = repository.find_sale_by_key(connection, request.partner_id, request.key)
-        changed_at = repository.find_changed_at(connection, sale.id) if sale else None
+    try:
+        with desk.database.read() as connection:
+            sale = repository.find_sale_by_key(connection, request.partner_id, request.key)
+            changed_at = repository.find_changed_at(connection, sale.id) if sale else None
+    except VendingError:
+        return Declined(SaleInFlightError())
     if sale is None or changed_at is None:
         return Declined(SaleInFlightError())
     is_in_other_hands = desk.clock.now() - changed_at < RESUME_AFTER
@@ -66,6 +74,15 @@ def resolve_open_sales(desk: SalesDesk, *, limit: int) -> int:
 
 
 def _finish_one(sale: Sale, made: MintOutcome, desk: SalesDesk) -> VendOutcome:
+    """Write the books of one sale; whatever stops that leaves the sale open, never declined."""
+    try:
+        return attempt(partial(_write_books, sale, made, desk))
+    except VendingError as failure:
+        _logger.warning("sale_left_open", code=failure.code, sale_id=str(sale.id))
+        return Declined(SaleUnknownError(sale.id))
+
+
+def _write_books(sale: Sale, made: MintOutcome, desk: SalesDesk) -> VendOutcome:
     with desk.database.unit_of_work() as uow:
         now = desk.clock.now()
         still_open = repository.lock_open_sale(uow.connection, sale.id)

@@ -10,8 +10,9 @@ that may pass leaves nothing behind, and the key free.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -20,20 +21,22 @@ from vending.keystore.port import VendOutcome as MintOutcome
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import store_last_tids
 from vending.observability.logs import get_logger
-from vending.persistence.errors import CommitUnknownError, DatabaseBusyError
 from vending.sales import repository
 from vending.sales.model import Declined, Sale, SaleState, VendOutcome, VendRequest
 from vending.sales.rules import Draft, draft_sale
+from vending.sales.service.attempts import attempt
 from vending.sales.service.books import answer_refusals, new_issued, post_issued
-from vending.sales.service.claims import Claimed, claim_keys
-from vending.sales.service.decisions import PassingRefusals, decide_all, is_passing
+from vending.sales.service.claims import claim_keys
+from vending.sales.service.decisions import (
+    PassingRefusals,
+    decide_all,
+    is_passing,
+    load_situation,
+)
 from vending.sales.service.desk import BATCH_MAX, SalesDesk
 from vending.sales.service.two_step import answer_open, finish_sales
 from vending.sts import MeterPAN
 from vending.values.identifiers import SaleId, new_uuid7
-
-ATTEMPTS_MAX: Final = 3
-"""Tries of a transaction that met a lock, or whose COMMIT gave no answer."""
 
 _logger = get_logger(__name__)
 _Refusals = dict[int, VendingError]
@@ -41,14 +44,7 @@ _Wave = dict[int, tuple[VendRequest, MeterPAN]]
 
 
 def vend(requests: Sequence[VendRequest], desk: SalesDesk) -> list[VendOutcome]:
-    """Return one outcome per request, in their order.
-
-    Raises:
-        ClockJumpedError: The clock cannot be trusted.
-        CommitUnknownError: The database gave no clear answer; the same keys tell, later.
-        DatabaseBusyError: A lock was not free in time; nothing was written.
-        DatabaseUnavailableError: The database cannot be reached.
-    """
+    """Return one outcome per request, in their order; no refusal or failure hides the others."""
     assert 1 <= len(requests) <= BATCH_MAX, "a batch is bounded"
     outcomes: dict[int, VendOutcome] = {}
     waves: list[_Wave] = []
@@ -77,43 +73,69 @@ def _sell_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
     waiting = wave
     while waiting:
         try:
-            return outcomes | _try_wave(waiting, desk)
+            begun = attempt(partial(_run_wave, waiting, desk))
         except PassingRefusals as passing:
             outcomes |= {index: Declined(refusal) for index, refusal in passing.errors.items()}
             waiting = {index: one for index, one in waiting.items() if index not in passing.errors}
+        except VendingError as failure:
+            _logger.warning("vend_failed", code=failure.code, outcome=failure.outcome.value)
+            return outcomes | {index: Declined(failure) for index in waiting}
+        else:
+            return outcomes | _finish(begun, desk)
     return outcomes
 
 
-def _try_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
-    """Run the wave; a COMMIT without an answer is resolved by running it again, by its keys."""
-    for _ in range(ATTEMPTS_MAX - 1):
-        try:
-            return _run_wave(wave, desk)
-        except (CommitUnknownError, DatabaseBusyError) as doubt:
-            _logger.warning("vend_repeated", code=doubt.code)
-    return _run_wave(wave, desk)
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What a wave's transaction committed."""
+
+    outcomes: dict[int, VendOutcome]
+    opened: dict[int, Sale]
+    """Sales whose token is to be asked for now."""
+    left: dict[int, VendRequest]
+    """Requests whose key was claimed before and has no answer."""
 
 
-def _run_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
+def _run_wave(wave: _Wave, desk: SalesDesk) -> _Begun:
+    requests = {index: request for index, (request, _) in wave.items()}
+    pans = {index: pan for index, (_, pan) in wave.items()}
     with desk.database.unit_of_work() as uow:
-        desk.clock_guard.require_trusted(uow.connection)
-        now = desk.clock.now()
-        requests = {index: request for index, (request, _) in wave.items()}
-        pans = {index: pan for index, (_, pan) in wave.items()}
-        claimed = claim_keys(uow.connection, requests, desk.answer_sealer, now=now)
-        decided = decide_all(uow.connection, claimed.fresh, pans, desk, now=now)
-        drafts = {i: one for i, one in decided.items() if not isinstance(one, VendingError)}
-        refused = {i: one for i, one in decided.items() if isinstance(one, VendingError)}
-        outcomes = claimed.outcomes
-        opened: dict[int, Sale] = {}
-        if desk.security_module.is_local:
-            outcomes |= _issue(uow.connection, drafts, refused, desk, now=now)
-        else:
-            opened = _open_sales(uow.connection, drafts, refused, desk, now=now)
-        outcomes |= _store_refusals(uow.connection, claimed, refused, desk, now=now)
+        claimed = claim_keys(uow.connection, requests, desk.answer_sealer, now=desk.clock.now())
+        begun = _Begun(claimed.outcomes, {}, claimed.open)
+        if claimed.fresh:
+            _sell_fresh(uow.connection, claimed.fresh, pans, begun, desk)
         uow.commit()
-    outcomes |= dict(zip(opened, finish_sales(list(opened.values()), desk), strict=True))
-    return outcomes | {i: answer_open(request, desk) for i, request in claimed.open.items()}
+    return begun
+
+
+def _sell_fresh(
+    connection: Connection,
+    fresh: Mapping[int, VendRequest],
+    pans: Mapping[int, MeterPAN],
+    begun: _Begun,
+    desk: SalesDesk,
+) -> None:
+    """Sell to requests whose keys are ours; what becomes of each is added to `begun`."""
+    situation = load_situation(connection, fresh, pans, desk)
+    now = situation.now
+    decided = decide_all(fresh, pans, situation, desk)
+    drafts = {i: one for i, one in decided.items() if not isinstance(one, VendingError)}
+    refused = {i: one for i, one in decided.items() if isinstance(one, VendingError)}
+    if desk.security_module.is_local:
+        begun.outcomes.update(_issue(connection, drafts, refused, desk, now=now))
+    else:
+        begun.opened.update(_open_sales(connection, drafts, refused, desk, now=now))
+    begun.outcomes.update(_store_refusals(connection, fresh, refused, desk, now=now))
+
+
+def _finish(begun: _Begun, desk: SalesDesk) -> dict[int, VendOutcome]:
+    """Do what follows the commit of a wave, outside any transaction."""
+    finished = finish_sales(list(begun.opened.values()), desk)
+    return (
+        begun.outcomes
+        | dict(zip(begun.opened, finished, strict=True))
+        | {index: answer_open(request, desk) for index, request in begun.left.items()}
+    )
 
 
 def _issue(
@@ -178,13 +200,13 @@ def _store_sales(connection: Connection, sales: Sequence[Sale]) -> None:
 
 def _store_refusals(
     connection: Connection,
-    claimed: Claimed,
+    fresh: Mapping[int, VendRequest],
     refused: _Refusals,
     desk: SalesDesk,
     *,
     now: datetime,
 ) -> dict[int, VendOutcome]:
-    pairs = [(claimed.fresh[index], refusal) for index, refusal in refused.items()]
+    pairs = [(fresh[index], refusal) for index, refusal in refused.items()]
     return dict(zip(refused, answer_refusals(connection, pairs, desk, now=now), strict=True))
 
 
