@@ -22,11 +22,12 @@ def create_app(container: Container) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        redirect_slashes=False,  # a redirect would be made of the caller's Host header
     )
     app.state.container = container
     app.state.in_flight = InFlightKeys()
-    for router, prefix in list_routers():
-        app.include_router(router, prefix=prefix)
+    for router in list_routers():
+        app.include_router(router)
     install_error_handlers(app)
     app.add_middleware(RequestScope, metrics=container.metrics, clock=container.clock)
     _describe_problems(app)

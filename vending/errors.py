@@ -104,5 +104,9 @@ class VendingError(Exception):
 
 
 def canonical_json(document: object) -> bytes:
-    """Return the document as UTF-8 JSON, always the same bytes for the same content."""
-    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    """Return the document as UTF-8 JSON, always the same bytes for the same content.
+
+    Half of a surrogate pair, which a caller can send and UTF-8 cannot, stays a JSON escape.
+    """
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")

@@ -6,6 +6,7 @@ VendingError
 ├── IdempotencyKeyMissingError  a request that moves money came without its key
 ├── IdempotencyKeyInvalidError  the key is too long or not printable
 ├── RequestTooLargeError        the body is above 64 kB
+├── RequestTooSlowError         the body did not come in time
 ├── RouteNotFoundError, MethodNotAllowedError
 └── InternalError               our fault; the outcome is unknown
 """
@@ -25,6 +26,8 @@ PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
 FIELDS_REPORTED_MAX: Final = 20
 """A body can be wrong in thousands of places; the first twenty tell enough."""
+FIELD_NAME_LENGTH_MAX: Final = 100
+"""A name that the caller made up is repeated to this length."""
 
 _logger = get_logger(__name__)
 
@@ -90,6 +93,23 @@ class RequestTooLargeError(VendingError):
         super().__init__(f"the body is above {limit_bytes} bytes", limit_bytes=limit_bytes)
 
 
+class RequestTooSlowError(VendingError):
+    """The body did not come in time."""
+
+    kind = ErrorKind.MALFORMED
+    code = "request_too_slow"
+    remedy = "Send the body at once after the headers; nothing happened, so repeat the request."
+    retryable = True
+
+    def __init__(self, limit_s: int) -> None:
+        super().__init__(f"the body did not come within {limit_s} s", limit_s=limit_s)
+
+    @property
+    def http_status(self) -> int:
+        """Return 408, the status that HTTP has for this."""
+        return 408
+
+
 class RouteNotFoundError(VendingError):
     """The path is none of this API."""
 
@@ -135,9 +155,9 @@ class InternalError(VendingError):
         return 500
 
 
-def problem_response(error: VendingError) -> Response:
-    """Return the answer for a refusal."""
-    headers: dict[str, str] = {}
+def problem_response(error: VendingError, extra: Mapping[str, str] | None = None) -> Response:
+    """Return the answer for a refusal, with `extra` headers."""
+    headers = dict(extra or {})
     if error.retryable:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if error.kind is ErrorKind.UNAUTHENTICATED:
@@ -161,7 +181,7 @@ def install_error_handlers(app: FastAPI) -> None:
     async def http_error(request: Request, error: Exception) -> Response:
         del request
         assert isinstance(error, HTTPException)
-        return problem_response(_http_error(error.status_code))
+        return problem_response(_http_error(error.status_code), error.headers)
 
     handlers: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         VendingError: refused,
@@ -179,12 +199,18 @@ def _invalid_error(error: RequestValidationError) -> VendingError:
     return RequestInvalidError(
         [
             {
-                "field": ".".join(str(part) for part in fault["loc"][1:]) or str(fault["loc"][0]),
+                "field": _field_name(fault["loc"]),
                 "message": str(fault["msg"]),
             }
             for fault in faults
         ]
     )
+
+
+def _field_name(location: Sequence[object]) -> str:
+    """Return where in the request a fault is, without the word `body` unless it is all of it."""
+    name = ".".join(str(part) for part in location[1:]) or str(location[0])
+    return name[:FIELD_NAME_LENGTH_MAX]
 
 
 def _http_error(status: int) -> VendingError:

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from vending.api.deps import ContainerDep, PartnerDep
 from vending.api.errors import encoded
 from vending.api.problems import problems
+from vending.api.router import new_router
 from vending.api.schemas import MeterOut
 from vending.api.views import meter_view
 
-router: Final = APIRouter(tags=["meters"])
+router: Final = new_router("meters")
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """What happens around every request: an id, a size limit, a log line, a count, a last resort."""
 
+import asyncio
 import re
 import secrets
 from typing import Final
@@ -7,7 +8,12 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vending.api.errors import InternalError, RequestTooLargeError, problem_response
+from vending.api.errors import (
+    InternalError,
+    RequestTooLargeError,
+    RequestTooSlowError,
+    problem_response,
+)
 from vending.observability.logs import get_logger
 from vending.observability.metrics import Metrics
 from vending.values.clock import Clock
@@ -15,6 +21,10 @@ from vending.values.clock import Clock
 BODY_BYTES_MAX: Final = 65_536
 """The largest request of this API is below 2 kB."""
 
+BODY_TIMEOUT_S: Final = 10
+"""The whole body, not a part of it: a caller who drips bytes is cut off as well."""
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _logger = get_logger(__name__)
 
@@ -22,8 +32,16 @@ _logger = get_logger(__name__)
 class RequestScope:
     """Gives each request its id, bounds its body, logs its end and answers if all else fails."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        body_timeout_s: int = BODY_TIMEOUT_S,
+    ) -> None:
         self._app = app
+        self._body_timeout_s = body_timeout_s
         self._metrics = metrics
         self._clock = clock
 
@@ -32,13 +50,15 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await _Exchange(scope, receive, send).run(self._app, self._metrics, self._clock)
+        exchange = _Exchange(scope, receive, send, self._body_timeout_s)
+        await exchange.run(self._app, self._metrics, self._clock)
 
 
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_timeout_s: int) -> None:
+        self._body_timeout_s = body_timeout_s
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -51,9 +71,11 @@ class _Exchange:
         try:
             await self._answer(app)
         finally:
-            route = getattr(self._scope.get("route"), "path", "none")
+            route = str(getattr(self._scope.get("route"), "path", "none"))
             method = str(self._scope["method"])
-            metrics.requests.labels(method, route, str(self._status)).inc()
+            # A method that a caller made up would be a time series of its own.
+            counted = method if method in _METHODS else "other"
+            metrics.requests.labels(counted, route, str(self._status)).inc()
             _logger.info(
                 "request",
                 method=method,
@@ -64,9 +86,12 @@ class _Exchange:
             structlog.contextvars.clear_contextvars()
 
     async def _answer(self, app: ASGIApp) -> None:
-        body = None if _declared_bytes(self._scope) > BODY_BYTES_MAX else await self._read_body()
+        try:
+            body = await self._read_body()
+        except (RequestTooLargeError, RequestTooSlowError) as refusal:
+            await self._refuse(problem_response(refusal, {"Connection": "close"}))
+            return
         if body is None:
-            await self._refuse(problem_response(RequestTooLargeError(BODY_BYTES_MAX)))
             return
         try:
             await app(self._scope, self._replaying(body), self._counting_send)
@@ -79,16 +104,29 @@ class _Exchange:
             await response(self._scope, self._receive, self._counting_send)
 
     async def _read_body(self) -> bytes | None:
-        """Return the whole body; None: it is above the limit, and the rest is not read."""
-        body = b""
-        while True:
-            message = await self._receive()
-            part: bytes = message.get("body", b"")
-            body += part
-            if len(body) > BODY_BYTES_MAX:
-                return None
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                return body
+        """Return the whole body; None: the caller went away before its end.
+
+        Raises:
+            RequestTooLargeError: It is above the limit; the rest is not read.
+            RequestTooSlowError: It did not come in time.
+        """
+        if _declared_bytes(self._scope) > BODY_BYTES_MAX:
+            raise RequestTooLargeError(BODY_BYTES_MAX)
+        body = bytearray()
+        is_whole = False
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                while not is_whole:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > BODY_BYTES_MAX:
+                        raise RequestTooLargeError(BODY_BYTES_MAX)
+                    is_whole = not message.get("more_body", False)
+        except TimeoutError as error:
+            raise RequestTooSlowError(self._body_timeout_s) from error
+        return bytes(body)
 
     def _replaying(self, body: bytes) -> Receive:
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]

@@ -3,12 +3,21 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Path, Query, Response
 
 from vending.api.deps import ContainerDep, IdempotencyKeyDep, InFlightDep, PartnerDep
 from vending.api.errors import PROBLEM_TYPE, encoded, problem_response
 from vending.api.problems import problems
-from vending.api.schemas import QuoteIn, QuoteOut, ReprintOut, SaleIn, SaleOut, SaleStatusOut
+from vending.api.router import new_router
+from vending.api.schemas import (
+    ID_EXAMPLE,
+    QuoteIn,
+    QuoteOut,
+    ReprintOut,
+    SaleIn,
+    SaleOut,
+    SaleStatusOut,
+)
 from vending.api.views import sale_status
 from vending.sales.model import Answer
 from vending.sales.receipt import quote_document
@@ -17,11 +26,19 @@ from vending.sales.service.quotes import quote
 from vending.sales.service.vend import vend
 from vending.values.identifiers import IdempotencyKey, SaleId
 
-router: Final = APIRouter(tags=["sales"])
+router: Final = new_router("sales")
 HTTP_ERRORS_BEGIN: Final = 400
 KeyQuery = Annotated[
-    str, Query(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", alias="idempotency_key")
+    str,
+    Query(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        alias="idempotency_key",
+        examples=["0b3f7c1e-8a52-4d0e-9b6d-1f2a3c4d5e6f"],
+    ),
 ]
+SalePath = Annotated[UUID, Path(description="Id of the sale", examples=[ID_EXAMPLE])]
 
 
 @router.post(
@@ -64,7 +81,7 @@ def create_sale(
     "/sales/{sale_id}",
     responses={200: {"model": SaleStatusOut}, **problems(401, 404, 422, 503)},
 )
-def get_sale(sale_id: UUID, partner: PartnerDep, container: ContainerDep) -> Response:
+def get_sale(sale_id: SalePath, partner: PartnerDep, container: ContainerDep) -> Response:
     """Tell where a sale stands, and how far its token has come."""
     return encoded(sale_status(container, partner.id, SaleId(sale_id)))
 
@@ -79,7 +96,7 @@ def find_sale(key: KeyQuery, partner: PartnerDep, container: ContainerDep) -> Re
     "/sales/{sale_id}/reprints",
     responses={200: {"model": ReprintOut}, **problems(401, 404, 422, 503)},
 )
-def create_reprint(sale_id: UUID, partner: PartnerDep, container: ContainerDep) -> Response:
+def create_reprint(sale_id: SalePath, partner: PartnerDep, container: ContainerDep) -> Response:
     """Give the receipt again, marked as a copy; the token is the one first issued."""
     return encoded(reprint(partner.id, SaleId(sale_id), container.desk))
 

@@ -13,6 +13,8 @@ TENDER_MINOR_MAX: Final = 10**12
 """No purchase is larger: ten thousand million in a currency of two places."""
 
 _PRINTABLE: Final = r"^[\x20-\x7e]+$"
+ID_EXAMPLE: Final = "01890a5d-ac96-774b-bcce-b302099a8057"
+RecordId = Annotated[UUID, Field(examples=[ID_EXAMPLE])]
 MeterNumber = Annotated[
     str,
     Field(
@@ -61,10 +63,17 @@ class SaleIn(_Request):
     meter: MeterNumber
     tender: MoneyIn
     quote_id: Annotated[
-        UUID | None, Field(strict=False, description="Sell exactly what this quote promised")
+        UUID | None,
+        Field(
+            strict=False, description="Sell exactly what this quote promised", examples=[ID_EXAMPLE]
+        ),
     ] = None
-    terminal: Annotated[str | None, Field(max_length=64, pattern=_PRINTABLE)] = None
-    operator: Annotated[str | None, Field(max_length=64, pattern=_PRINTABLE)] = None
+    terminal: Annotated[
+        str | None, Field(max_length=64, pattern=_PRINTABLE, examples=["till-3"])
+    ] = None
+    operator: Annotated[str | None, Field(max_length=64, pattern=_PRINTABLE, examples=["jane"])] = (
+        None
+    )
 
     def to_request(self, partner_id: PartnerId, key: IdempotencyKey) -> VendRequest:
         """Return the request of the vend use case."""
@@ -131,25 +140,25 @@ class ReceiptOut(_Answer):
     """The receipt as lines to print, in the customer's language."""
 
     language: Literal["en", "zh-CN"]
-    lines: list[str]
+    lines: Annotated[list[str], Field(examples=[["Lumen Utility", "7063 0503 4700 2872 6114"]])]
 
 
 class QuoteOut(_Answer):
     """What the tender buys, promised until `expires_at`."""
 
-    id: UUID
-    expires_at: str
+    id: RecordId
+    expires_at: Annotated[str, Field(examples=["2026-11-25T08:10:00Z"])]
     meter: MeterRefOut
     tariff: TariffOut
     tender: MoneyOut
     lines: list[LineOut]
-    energy_wh: int
+    energy_wh: Annotated[int, Field(examples=[2000])]
 
 
 class SaleOut(_Answer):
     """A sale: the same bytes at every repeat of its key."""
 
-    id: UUID
+    id: RecordId
     receipt_number: Annotated[str, Field(examples=["7GQ2-M4XC-81TE"])]
     issued_at: Annotated[str, Field(examples=["2026-11-25T08:00:00Z"])]
     meter: SaleMeterOut
@@ -170,14 +179,14 @@ class DeliveryOut(_Answer):
     """How far the token has come on its way to the meter."""
 
     state: Annotated[str, Field(examples=["done"])]
-    result_code: str | None
-    attempts: int
+    result_code: Annotated[str | None, Field(examples=["accepted"])]
+    attempts: Annotated[int, Field(examples=[1])]
 
 
 class SaleStatusOut(_Answer):
     """Where a sale stands now."""
 
-    id: UUID
+    id: RecordId
     state: Annotated[str, Field(examples=["released"])]
     sale: SaleOut | None
     delivery: DeliveryOut | None
@@ -198,19 +207,19 @@ class MeterOut(MeterRefOut):
 class FieldProblem(_Answer):
     """One field of a request that does not fit."""
 
-    field: str
-    message: str
+    field: Annotated[str, Field(examples=["tender.minor"])]
+    message: Annotated[str, Field(examples=["Input should be greater than 0"])]
 
 
 class ProblemOut(BaseModel):
     """A problem document (RFC 9457)."""
 
     type: Annotated[str, Field(examples=["urn:prepaid-vending:problem:amount_too_low"])]
-    title: str
-    status: int
+    title: Annotated[str, Field(examples=["Amount too low"])]
+    status: Annotated[int, Field(examples=[422])]
     code: Annotated[str, Field(examples=["amount_too_low"])]
-    detail: str
-    remedy: str
+    detail: Annotated[str, Field(examples=["0.01 KES is below the minimum of 2.32 KES"])]
+    remedy: Annotated[str, Field(examples=["Ask for at least the minimum."])]
     retryable: bool
     outcome: Literal["none", "done", "unknown"]
     facts: dict[str, str | int | bool | None]
