@@ -7,6 +7,8 @@ One value may come from four places; the first that has it wins:
 3. the file `.env` in the working folder
 4. the TOML file named by `VENDING_CONFIG`, or `vending.toml` in the working folder
 
+A variable that is set to nothing counts as not set: that is how compose files leave one out.
+
 `docs/settings.md` lists every setting; a test compares the two.
 """
 
@@ -14,6 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +24,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -29,7 +34,7 @@ from pydantic_settings import (
 from vending.errors import ErrorKind, VendingError
 
 PREFIX: Final = "VENDING_"
-SECRET_FILE_BYTES_MAX: Final = 65_536
+SECRET_FILE_LENGTH_MAX: Final = 65_536
 _DEFAULT_TOML: Final = "vending.toml"
 
 
@@ -38,7 +43,21 @@ class SettingsError(VendingError):
 
     kind: ClassVar[ErrorKind] = ErrorKind.INVALID
     code: ClassVar[str] = "settings_invalid"
-    remedy: ClassVar[str] = "correct the setting named; `vending doctor` shows each and its source"
+    remedy: ClassVar[str] = (
+        "Correct the setting where the message says it is; docs/settings.md lists every one."
+    )
+
+
+class _DotEnvSource(DotEnvSettingsSource):
+    """Reads `.env`, which may hold variables of other programs as well."""
+
+    def __call__(self) -> dict[str, Any]:
+        known = self.settings_cls.model_fields
+        return {
+            name: value
+            for name, value in super().__call__().items()
+            if name in known or name.upper().startswith(PREFIX)
+        }
 
 
 class _SecretFileSource(PydanticBaseSettingsSource):
@@ -51,7 +70,7 @@ class _SecretFileSource(PydanticBaseSettingsSource):
             return None, field_name, False
         try:
             with Path(path).open(encoding="utf-8") as file:
-                return file.read(SECRET_FILE_BYTES_MAX).rstrip("\r\n"), field_name, False
+                return file.read(SECRET_FILE_LENGTH_MAX).rstrip("\r\n"), field_name, False
         except (OSError, UnicodeDecodeError) as error:
             message = f"{PREFIX}{field_name.upper()}_FILE names {path}, which cannot be read"
             raise SettingsError(message, setting=field_name) from error
@@ -71,6 +90,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         env_file=".env",
         env_file_encoding="utf-8",
+        env_ignore_empty=True,
         extra="forbid",
         frozen=True,
     )
@@ -149,12 +169,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in their order; see the module's docstring."""
-        del file_secret_settings
+        del dotenv_settings, file_secret_settings
         return (
             init_settings,
             env_settings,
             _SecretFileSource(settings_cls),
-            dotenv_settings,
+            _DotEnvSource(settings_cls),
             TomlConfigSettingsSource(settings_cls, toml_file=toml_path()),
         )
 
@@ -214,9 +234,14 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 # one per field
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_first_fault(error)) from error
-    except ValueError as error:
-        message = f"{toml_path()} or .env cannot be read: {error}"
+        # Not `from error`: pydantic's holds every value that was read, the passphrase too.
+        message, facts = _describe_first_fault(error, given)
+        raise SettingsError(message, **facts) from None
+    except TOMLDecodeError as error:
+        message = f"{toml_path()} is no TOML: {error}"
+        raise SettingsError(message) from error
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{toml_path()} or .env cannot be read: {_reason(error)}"
         raise SettingsError(message) from error
 
 
@@ -239,15 +264,11 @@ def _source_of(name: str, overrides: Mapping[str, object]) -> str:
     variable = f"{PREFIX}{name.upper()}"
     if overrides.get(name) is not None:
         return "command line"
-    if variable in os.environ:
+    if name in EnvSettingsSource(Settings)():
         return f"environment {variable}"
     if os.environ.get(f"{variable}_FILE"):
         return f"file named by {variable}_FILE"
-    dotenv = Path(".env")
-    if dotenv.is_file() and any(
-        line.split("=", 1)[0].strip().upper() == variable
-        for line in dotenv.read_text("utf-8").splitlines()
-    ):
+    if name in _DotEnvSource(Settings)():
         return ".env"
     if toml_path().is_file() and name in TomlConfigSettingsSource(Settings, toml_path())():
         return str(toml_path())
@@ -264,7 +285,19 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-def _first_fault(error: ValidationError) -> str:
+def _describe_first_fault(
+    error: ValidationError, overrides: Mapping[str, object]
+) -> tuple[str, dict[str, str]]:
     fault = error.errors(include_input=False, include_url=False)[0]
-    name = ".".join(str(part) for part in fault["loc"]) or "settings"
-    return f"setting {name}: {fault['msg']}"
+    name = str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":
+        message = f"setting {name}: there is none of that name in {toml_path()} or .env"
+        return message, {"setting": name}
+    source = _source_of(name, overrides)
+    wanted = Settings.model_fields[name].description
+    message = f"setting {name}, from {source}: {fault['msg']} ({wanted})"
+    return message, {"setting": name, "source": source}
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not UTF-8" if isinstance(error, ValueError) else error.strerror or "unreadable"

@@ -66,7 +66,7 @@ class AccountNotFoundError(VendingError):
 
     kind: ClassVar[ErrorKind] = ErrorKind.NOT_FOUND
     code: ClassVar[str] = "account_not_found"
-    remedy: ClassVar[str] = "see the codes that `vending ledger accounts` lists"
+    remedy: ClassVar[str] = "see the codes that `vending ledger balance` lists"
 
     def __init__(self, account_code: str) -> None:
         super().__init__(f"there is no account {account_code}", account=account_code)
