@@ -3,14 +3,9 @@
 import getpass
 import os
 from collections.abc import Callable
-from enum import IntEnum
-from typing import TypeVar
 
 from vending.errors import ErrorKind, VendingError
 from vending.values.money import Currency, UnknownCurrencyError
-
-Choice = TypeVar("Choice", bound=IntEnum)
-Value = TypeVar("Value")
 
 
 class ArgumentInvalidError(VendingError):
@@ -22,19 +17,6 @@ class ArgumentInvalidError(VendingError):
 
     def __init__(self, option: str, given: str, *, wanted: str) -> None:
         super().__init__(f"{option} {given}: {wanted}", option=option, given=given, wanted=wanted)
-
-
-def parse_choice(option: str, given: int, choices: type[Choice]) -> Choice:
-    """Return the member of this number.
-
-    Raises:
-        ArgumentInvalidError: There is none.
-    """
-    try:
-        return choices(given)
-    except ValueError as error:
-        wanted = "write one of " + ", ".join(f"{each.value} ({each.name})" for each in choices)
-        raise ArgumentInvalidError(option, str(given), wanted=wanted) from error
 
 
 def parse_currency(given: str, option: str = "--currency") -> Currency:

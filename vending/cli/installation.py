@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from alembic.util import CommandError
 
 from vending.bootstrap import open_database
 from vending.cli.arguments import parse_currency
@@ -29,6 +30,17 @@ class DataFolderError(VendingError):
 
     def __init__(self, folder: str, reason: str) -> None:
         super().__init__(f"{folder}: {reason}", folder=folder)
+
+
+class RevisionUnknownError(VendingError):
+    """This release has no such revision, or it does not lie in that direction."""
+
+    kind = ErrorKind.INVALID
+    code = "revision_unknown"
+    remedy = "Write head, base, or a revision that lies above or, with --down, below the present."
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(f"there is no way to revision {revision}", revision=revision)
 
 
 def register(app: typer.Typer) -> None:
@@ -90,13 +102,20 @@ def migrate_tables(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the tables of the database to the revision of this release."""
+    """Bring the tables of the database to the revision of this release.
+
+    Raises:
+        RevisionUnknownError: This release has no such revision.
+    """
     database = open_database(read_settings(data))
     try:
-        if down:
-            migrate.downgrade(database, revision)
-        else:
-            migrate.upgrade(database, revision)
+        try:
+            if down:
+                migrate.downgrade(database, revision)
+            else:
+                migrate.upgrade(database, revision)
+        except CommandError as error:
+            raise RevisionUnknownError(revision) from error
         print_document({"schema": migrate.current_revision(database)}, as_json=as_json)
     finally:
         database.close()

@@ -9,7 +9,6 @@ from typing import Annotated, Final
 import typer
 
 from vending.bootstrap import open_database, unlock_of
-from vending.cli.arguments import parse_choice
 from vending.cli.context import DataOption, opened_container, opened_database, read_settings
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
 from vending.errors import ErrorKind, VendingError
@@ -101,11 +100,11 @@ def import_key(
     """Bring in a vending key in two or more components, each held by another person."""
     attributes = KeyAttributes(
         sgc=SGC(sgc),
-        kt=parse_choice("--kt", kt, KeyType),
+        kt=KeyType(kt),
         krn=krn,
         ken=ken,
-        base_date=parse_choice("--base-date", base_date, BaseDate),
-        dkga=parse_choice("--dkga", dkga, KeyDerivation),
+        base_date=BaseDate(base_date),
+        dkga=KeyDerivation(dkga),
     )
     brought = KeyImport(
         attributes=attributes,
@@ -138,7 +137,7 @@ def retire(
     as_json: JsonOption = False,
 ) -> None:
     """Let a key issue nothing from now on."""
-    register = KeyReference(SGC(sgc), krn, parse_choice("--kt", kt, KeyType))
+    register = KeyReference(SGC(sgc), krn, KeyType(kt))
     with opened_container(data) as container:
         retire_key(container.database, container.store, register, clock=container.clock)
     print_document({"retired": str(register)}, as_json=as_json)

@@ -6,7 +6,6 @@ from typing import Annotated, Final
 
 import typer
 
-from vending.cli.arguments import parse_choice
 from vending.cli.context import DataOption, opened_container
 from vending.cli.output import (
     FindingsError,
@@ -129,8 +128,8 @@ def decode(
     digits = ungroup_digits("".join(token))
     with opened_container(data) as container:
         if sgc is not None and krn is not None:
-            register = KeyReference(SGC(sgc), krn, parse_choice("--kt", kt, KeyType))
-            cipher = parse_choice("--ea", ea, EncryptionAlgorithm)
+            register = KeyReference(SGC(sgc), krn, KeyType(kt))
+            cipher = EncryptionAlgorithm(ea)
             request = VerifyRequest(pan=pan, ti=TI(ti), ea=cipher, digits=digits)
         else:
             with container.database.read() as connection:
