@@ -1,15 +1,17 @@
 """What every use case of selling works with; put together once, in `vending.bootstrap`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer
 from vending.persistence.engine import Database
+from vending.sales.model import VendOutcome, VendRequest
 from vending.sales.receipt import Letterhead
 from vending.sales.service.clock_guard import ClockGuard
+from vending.sales.service.lane import Lane
 from vending.values.clock import Clock
 
 BATCH_MAX: Final = 500
@@ -41,3 +43,5 @@ class SalesDesk:
     limits: SaleLimits
     draw_rnd: Callable[[], int]
     """Returns the 4 bits of RND of the next token."""
+    lane: Lane[VendRequest, VendOutcome] = field(init=False, default_factory=Lane)
+    """Joins the requests of this process; every desk has its own."""

@@ -44,8 +44,18 @@ _Wave = dict[int, tuple[VendRequest, MeterPAN]]
 
 
 def vend(requests: Sequence[VendRequest], desk: SalesDesk) -> list[VendOutcome]:
-    """Return one outcome per request, in their order; no refusal or failure hides the others."""
+    """Return one outcome per request, in their order; no refusal or failure hides the others.
+
+    Callers that come at the same time share transactions, except around a module that takes its
+    time: nobody waits for it on behalf of others.
+    """
     assert 1 <= len(requests) <= BATCH_MAX, "a batch is bounded"
+    if desk.security_module.is_local:
+        return desk.lane.run(requests, partial(_vend_together, desk=desk))
+    return _vend_together(requests, desk)
+
+
+def _vend_together(requests: Sequence[VendRequest], desk: SalesDesk) -> list[VendOutcome]:
     outcomes: dict[int, VendOutcome] = {}
     waves: list[_Wave] = []
     for index, request in enumerate(requests):
