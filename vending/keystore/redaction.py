@@ -7,10 +7,12 @@ of its own), so this protects against *showing* a key, not against reading this 
 import sys
 import traceback
 from types import TracebackType
-from typing import Never, Self, SupportsIndex
+from typing import Self
+
+from vending.sts.secrecy import Unshown
 
 
-class Secret:
+class Secret(Unshown):
     """Bytes that show only their length; `reveal` is the one way to them.
 
     Call `reveal()` inside the expression that needs the bytes and never bind its result to a
@@ -31,10 +33,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({len(self._material)} bytes)"
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Never:
-        message = "key material is neither pickled nor copied"
-        raise TypeError(message)
 
 
 class ShieldedFrames:

@@ -7,7 +7,8 @@ is wrong with a vector becomes its outcome, and never stops the next.
     {"vectors": [{"id": "...", "kind": "credit", "token": "...", ...}, ...]}
 
 Equivalent forms are read alike: numbers as JSON numbers or as text, decimal or `0x`; digits with
-or without leading zeros; hex in either case; tokens with or without spaces.
+or without leading zeros; a meter by its MeterPAN or its DRN; hex in either case; tokens with or
+without spaces.
 """
 
 import re
@@ -41,7 +42,7 @@ from vending.sts.keys import (
     KeyType,
     VendingKey,
 )
-from vending.sts.pan import PAN_DIGIT_COUNT, MeterPAN
+from vending.sts.pan import PAN_DIGIT_COUNT, parse_meter
 from vending.sts.results import Rejection
 from vending.sts.tcdu import TOKEN_DIGIT_COUNT, TokenDigits
 from vending.sts.tid import BaseDate, TokenIdentifier
@@ -114,8 +115,6 @@ class _Fields:
                 )
             case Mapping() | list():
                 raise self.complaint(name=name, problem="write a number or a text")
-            case bool():
-                text = str(int(value))
             case _:
                 text = str(value).strip()
         try:
@@ -173,8 +172,8 @@ def check_vector(vector: object, *, number: int = 1) -> VectorOutcome:
         return VectorOutcome(
             f"number {number}", "unknown", passed=False, message="write an object of fields"
         )
-    fields = _Fields(str(vector.get("id", f"number {number}")), vector)
-    kind = str(vector.get("kind"))
+    fields = _Fields(_printable(vector.get("id", f"number {number}")), vector)
+    kind = _printable(vector.get("kind"))
     try:
         case = _read_case(fields, kind)
         got = tuple(encode(token, case.key) for token in case.tokens)
@@ -187,6 +186,12 @@ def check_vector(vector: object, *, number: int = 1) -> VectorOutcome:
     return VectorOutcome(
         fields.vector, kind, passed=not message, expected=case.expected, got=got, message=message
     )
+
+
+def _printable(name: object) -> str:
+    """Return a name out of a file as it is printed: it stays on its line, and moves no cursor."""
+    text = str(name)
+    return text if text.isprintable() else ascii(text)
 
 
 def _compare(case: _Case, got: tuple[TokenDigits, ...]) -> str:
@@ -328,7 +333,7 @@ def _read_key(fields: _Fields) -> tuple[DecoderKey, KeyAttributes]:
     vending_key = VendingKey(attributes, fields.read("vending_key", _key_material))
     decoder_key = derive_decoder_key(
         vending_key,
-        pan=fields.read_digits("pan", PAN_DIGIT_COUNT, MeterPAN.parse),
+        pan=fields.read_digits("pan", PAN_DIGIT_COUNT, parse_meter),
         ti=fields.read("tariff_index", _ti),
         ea=fields.read("ea", lambda text: EncryptionAlgorithm(_number(text))),
     )

@@ -6,9 +6,8 @@ one meter and is derived from it (`vending.sts.dkga`). Neither shows its materia
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
 from typing import Final, Self
 
 from vending.sts.digits import require_digits
@@ -20,6 +19,7 @@ from vending.sts.errors import (
     UnsupportedError,
 )
 from vending.sts.hazmat.des import encrypt_block
+from vending.sts.secrecy import Unshown
 from vending.sts.tid import BaseDate
 
 __all__ = [
@@ -157,26 +157,34 @@ class KeyAttributes:
             raise FieldRangeError(field="KEN", given=self.ken, allowed="0 to 255")
 
 
-@dataclass(frozen=True, slots=True)
-class VendingKey:
+class VendingKey(Unshown):
     """A supply group's key: VDDK, VUDK or VCDK by its type; its repr shows no material.
 
     64 bits for DKGA02, 160 bits for DKGA04, big-endian.
+
+    Raises:
+        UnsupportedError: The key type is DITK, from which nothing is derived.
+        KeyLengthError: The material is not of the derivation's size.
     """
 
-    attributes: KeyAttributes
-    material: bytes = field(repr=False)
+    __slots__ = ("_attributes", "_material")
 
-    def __post_init__(self) -> None:
-        if self.attributes.kt is KeyType.DITK:
+    def __init__(self, attributes: KeyAttributes, material: bytes) -> None:
+        if attributes.kt is KeyType.DITK:
             raise UnsupportedError(Unsupported.DITK_DERIVATION)
-        wanted_bytes = self.attributes.dkga.vending_key_size_bytes
-        if len(self.material) != wanted_bytes:
-            raise KeyLengthError(
-                subject=self.attributes.dkga.name,
-                given_bytes=len(self.material),
-                wanted_bytes=wanted_bytes,
-            )
+        _require_size(material, attributes.dkga.vending_key_size_bytes, attributes.dkga.name)
+        self._attributes = attributes
+        self._material = material
+
+    @property
+    def attributes(self) -> KeyAttributes:
+        """Return what is known of the key besides its material."""
+        return self._attributes
+
+    @property
+    def material(self) -> bytes:
+        """Return the key itself, for arithmetic."""
+        return self._material
 
     def check_value(self) -> str:
         """Return 6 hex digits by which two custodians see that they hold the same key.
@@ -184,29 +192,69 @@ class VendingKey:
         The first 3 bytes of eight zero bytes, encrypted under DES for DKGA02, or (ours)
         authenticated by HMAC-SHA-256 for DKGA04.
         """
-        if self.attributes.dkga is KeyDerivation.DKGA02:
-            proof = encrypt_block(self.material, _ZERO_BLOCK)
+        if self._attributes.dkga is KeyDerivation.DKGA02:
+            proof = encrypt_block(self._material, _ZERO_BLOCK)
         else:
-            proof = hmac.digest(self.material, _ZERO_BLOCK, hashlib.sha256)
+            proof = hmac.digest(self._material, _ZERO_BLOCK, hashlib.sha256)
         return proof[:_CHECK_VALUE_SIZE_BYTES].hex().upper()
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VendingKey):
+            return NotImplemented
+        is_same = hmac.compare_digest(self._material, other.material)
+        return is_same and self._attributes == other.attributes
 
-@dataclass(frozen=True)
-class DecoderKey:
-    """The key of one meter, and the cipher it keys; its repr shows no material."""
+    def __hash__(self) -> int:
+        return hash(self._attributes)
 
-    material: bytes = field(repr=False)
-    ea: EncryptionAlgorithm
+    def __repr__(self) -> str:
+        return f"VendingKey({self._attributes!r})"
 
-    def __post_init__(self) -> None:
-        if len(self.material) != self.ea.key_size_bytes:
-            raise KeyLengthError(
-                subject=f"EA{self.ea.digits}",
-                given_bytes=len(self.material),
-                wanted_bytes=self.ea.key_size_bytes,
-            )
 
-    @cached_property
+class DecoderKey(Unshown):
+    """The key of one meter, and the cipher it keys; its repr shows no material.
+
+    Raises:
+        KeyLengthError: The material is not of the algorithm's size.
+    """
+
+    __slots__ = ("_cipher", "_ea", "_material")
+
+    def __init__(self, material: bytes, ea: EncryptionAlgorithm) -> None:
+        _require_size(material, ea.key_size_bytes, f"EA{ea.digits}")
+        self._material = material
+        self._ea = ea
+        self._cipher: BlockCipher | None = None
+
+    @property
+    def material(self) -> bytes:
+        """Return the key itself, for the sections that carry it to a meter."""
+        return self._material
+
+    @property
+    def ea(self) -> EncryptionAlgorithm:
+        """Return the algorithm that it keys."""
+        return self._ea
+
+    @property
     def cipher(self) -> BlockCipher:
         """Return the cipher; its key schedule is made once and kept with the key."""
-        return new_cipher(self.ea, self.material)
+        if self._cipher is None:
+            self._cipher = new_cipher(self._ea, self._material)
+        return self._cipher
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DecoderKey):
+            return NotImplemented
+        return hmac.compare_digest(self._material, other.material) and self._ea is other.ea
+
+    def __hash__(self) -> int:
+        return hash(self._ea)
+
+    def __repr__(self) -> str:
+        return f"DecoderKey(ea={self._ea!r})"
+
+
+def _require_size(material: bytes, wanted_bytes: int, subject: str) -> None:
+    if len(material) != wanted_bytes:
+        raise KeyLengthError(subject=subject, given_bytes=len(material), wanted_bytes=wanted_bytes)

@@ -8,6 +8,7 @@ EK[8..15] its words passed through FI (2.1). `k` numbers a use of FO or FL.
 from typing import Final
 
 from vending.sts.bits import Bits64
+from vending.sts.secrecy import Unshown
 
 # fmt: off
 _S7: Final = (
@@ -77,7 +78,7 @@ def _expand(key: bytes) -> tuple[int, ...]:
     return (*words, *mixed)
 
 
-class MISTY1:
+class MISTY1(Unshown):
     """MISTY1 under one key of 16 bytes, its expanded key kept."""
 
     def __init__(self, key: bytes) -> None:

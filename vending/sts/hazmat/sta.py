@@ -17,6 +17,7 @@ from operator import getitem
 from typing import Final
 
 from vending.sts.bits import MASK_64, Bits64, rotate_left_64
+from vending.sts.secrecy import Unshown
 
 _Table = tuple[int, ...]
 """For each value of a byte, the 64 bits it contributes."""
@@ -112,7 +113,7 @@ def _run(block: int, rounds: Iterable[_Round]) -> int:
     return block
 
 
-class STA:
+class STA(Unshown):
     """The standard transfer algorithm under one key of 8 bytes, its key schedule kept."""
 
     def __init__(self, key: bytes) -> None:

@@ -43,6 +43,7 @@ def without(vector: dict[str, Any], *names: str) -> dict[str, Any]:
     [
         CREDIT | {"pan": 600727000000000009, "sgc": 201457, "tariff_index": 1},
         CREDIT | {"pan": "6007 2700 0000 0000 09", "sgc": "201457"},
+        CREDIT | {"pan": "00000000000"},
         CREDIT | {"vending_key": "0x" + CREDIT["vending_key"].lower()},
         CREDIT | {"token": 70630503470028726114},
         CREDIT | {"token": "7063 0503 4700 2872 6114"},
@@ -88,6 +89,8 @@ def test_equivalent_forms_are_read_alike(vector: dict[str, Any]) -> None:
         (CREDIT | {"issued": "2046-01-01 00:00"}, "issued", "24 bits of a TID"),
         (CREDIT | {"units": "many"}, "units", "a number such as 1, 0.5 or -1"),
         (CREDIT | {"units": "9" * 41}, "units", "a number such as"),
+        (CREDIT | {"units": True}, "units", "a number such as"),
+        (CREDIT | {"subclass": False}, "subclass", "decimal digits"),
         (CREDIT | {"rnd": "five"}, "rnd", "decimal digits, or 0x and hex"),
         (CREDIT | {"rnd": "0xfg"}, "rnd", "hex digits"),
         (CREDIT | {"subclass": 8}, "subclass", "resource 8 is not within 0 to 3"),
@@ -180,6 +183,21 @@ def test_sections_that_make_another_key_fail(
 
 def test_vector_without_id_is_named_by_its_number() -> None:
     assert check_vector(without(CREDIT, "id"), number=7).id == "number 7"
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("\ud800", r"'\ud800'"),
+        ("a\nb", r"'a\nb'"),
+        ("\x1b[31m", r"'\x1b[31m'"),
+        ("Zähler 1", "Zähler 1"),
+    ],
+)
+def test_id_and_kind_are_printed_on_one_line_whatever_they_hold(name: str, printed: str) -> None:
+    outcome = check_vector(CREDIT | {"id": name, "kind": name})
+    assert (outcome.id, outcome.kind) == (printed, printed)
+    assert outcome.message.isprintable()
 
 
 def test_vector_that_is_no_object_fails() -> None:

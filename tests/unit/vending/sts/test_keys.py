@@ -1,4 +1,7 @@
+import copy
 import dataclasses
+import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -19,6 +22,13 @@ from vending.sts.keys import (
     KeyType,
     VendingKey,
 )
+
+Carry = Callable[[object], object]
+
+
+@dataclasses.dataclass
+class Bag:
+    key: object
 
 
 def test_sgc_and_ti_are_digits_and_numbers() -> None:
@@ -108,6 +118,64 @@ def test_printing_a_key_shows_no_material(vending_key: VendingKey, sta_key: Deco
     assert "material" not in repr(vending_key) + repr(sta_key)
     assert "KeyType.DUTK" in repr(vending_key)
     assert "xab" not in repr(vending_key).lower()
+
+
+@pytest.mark.parametrize(
+    "carry",
+    [
+        pickle.dumps,
+        copy.copy,
+        copy.deepcopy,
+        lambda key: dataclasses.asdict(Bag(key)),
+        lambda key: pickle.dumps([getattr(key, "cipher", key)]),
+    ],
+)
+def test_key_is_neither_pickled_nor_copied(
+    vending_key: VendingKey, sta_key: DecoderKey, misty1_key: DecoderKey, carry: Carry
+) -> None:
+    for key in (vending_key, sta_key, misty1_key):
+        with pytest.raises(TypeError, match="neither pickled nor copied"):
+            carry(key)
+
+
+def test_key_has_no_dictionary_and_no_dataclass_fields(
+    vending_key: VendingKey, sta_key: DecoderKey
+) -> None:
+    for key in (vending_key, sta_key):
+        assert not dataclasses.is_dataclass(key)
+        with pytest.raises(TypeError):
+            vars(key)
+
+
+@pytest.mark.parametrize("name", ["material", "attributes", "ea", "cipher"])
+def test_what_a_key_holds_is_not_changed(
+    vending_key: VendingKey, sta_key: DecoderKey, name: str
+) -> None:
+    for key in (vending_key, sta_key):
+        with pytest.raises(AttributeError):
+            setattr(key, name, None)
+
+
+def test_vending_keys_are_equal_by_attributes_and_material(
+    vending_key: VendingKey, attributes: KeyAttributes
+) -> None:
+    same = VendingKey(attributes, bytes(vending_key.material))
+    assert same == vending_key
+    assert hash(same) == hash(vending_key)
+    assert vending_key != VendingKey(attributes, bytes(20))
+    assert vending_key != VendingKey(dataclasses.replace(attributes, ken=1), vending_key.material)
+    assert vending_key != vending_key.material
+
+
+def test_decoder_keys_are_equal_by_algorithm_and_material(
+    sta_key: DecoderKey, misty1_key: DecoderKey
+) -> None:
+    same = DecoderKey(bytes(sta_key.material), sta_key.ea)
+    assert same == sta_key
+    assert hash(same) == hash(sta_key)
+    assert sta_key != DecoderKey(bytes(8), sta_key.ea)
+    assert sta_key != misty1_key
+    assert sta_key != sta_key.material
 
 
 def test_check_value_of_a_des_key_is_its_encrypted_zero_block(attributes: KeyAttributes) -> None:
