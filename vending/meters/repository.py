@@ -18,8 +18,8 @@ from vending.sts.tokens import Resource
 from vending.values.identifiers import CustomerId, MeterId
 from vending.values.money import Currency
 
-PAN_COUNT_MAX: Final = 1_000
-"""PANs in one query: well below the 32,766 parameters of SQLite and the 65,535 of PostgreSQL."""
+METER_COUNT_MAX: Final = 1_000
+"""Meters in one query: well below the 32,766 parameters of SQLite and the 65,535 of PostgreSQL."""
 
 TIDKey = tuple[MeterPAN, BaseDate]
 """A meter has one sequence of TIDs under each base date."""
@@ -37,6 +37,15 @@ def insert_meters(
 def find_meters(connection: Connection, pans: Collection[MeterPAN]) -> dict[MeterPAN, Meter]:
     """Return the registered ones of these meters."""
     return _load(connection, select(meters).where(_is_one_of(pans)))
+
+
+def find_meters_by_id(
+    connection: Connection, meter_ids: Collection[MeterId]
+) -> dict[MeterId, Meter]:
+    """Return the registered ones of these meters."""
+    assert len(meter_ids) <= METER_COUNT_MAX, "a batch of meters is bounded"
+    query = select(meters).where(meters.c.id.in_(set(meter_ids)))
+    return {meter.id: meter for meter in _load(connection, query).values()}
 
 
 def find_registered(connection: Connection, pans: Collection[MeterPAN]) -> set[str]:
@@ -119,7 +128,7 @@ def store_last_tids(connection: Connection, last_tids: Mapping[TIDKey, int]) -> 
 
 
 def _is_one_of(pans: Collection[MeterPAN]) -> ColumnElement[bool]:
-    assert len(pans) <= PAN_COUNT_MAX, "a batch of meters is bounded"
+    assert len(pans) <= METER_COUNT_MAX, "a batch of meters is bounded"
     return meters.c.pan.in_({pan.digits for pan in pans})
 
 

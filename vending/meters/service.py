@@ -15,6 +15,7 @@ from vending.meters.errors import (
 from vending.meters.model import Meter, MeterKey, MeterPage, MeterState, NewMeter
 from vending.meters.repository import (
     find_meters,
+    find_meters_by_id,
     load_last_tids,
     lock_meters,
     store_last_tids,
@@ -33,6 +34,7 @@ __all__ = [
     "change_state",
     "change_tariff",
     "find_meters",
+    "find_meters_by_id",
     "list_meters",
     "load_last_tids",
     "load_meter",

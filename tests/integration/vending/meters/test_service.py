@@ -22,6 +22,7 @@ from vending.meters.service import (
     change_state,
     change_tariff,
     find_meters,
+    find_meters_by_id,
     list_meters,
     load_meter,
     record_key,
@@ -32,7 +33,7 @@ from vending.persistence.engine import Database
 from vending.sts.keys import SGC, TI, KeyType
 from vending.sts.tid import BaseDate
 from vending.values.clock import FixedClock
-from vending.values.identifiers import CustomerId
+from vending.values.identifiers import CustomerId, MeterId, new_uuid7
 from vending.values.money import Currency
 
 MakeMeter = Callable[..., NewMeter]
@@ -63,6 +64,25 @@ def test_a_meter_is_found_again_with_every_field(
     with database.read() as connection:
         other = make_new_meter(2).pan
         assert find_meters(connection, [full.pan, other]) == {full.pan: registered}
+
+
+def test_meters_are_found_by_their_ids(
+    database: Database, make_new_meter: MakeMeter, fixed_clock: FixedClock
+) -> None:
+    one, other, _ = (
+        register_meter(database, make_new_meter(serial), clock=fixed_clock) for serial in range(3)
+    )
+    unknown = MeterId(new_uuid7(fixed_clock))
+    with database.read() as connection:
+        found = find_meters_by_id(connection, [other.id, one.id, unknown, one.id])
+        assert found == {one.id: one, other.id: other}
+        assert find_meters_by_id(connection, []) == {}
+
+
+def test_more_ids_than_one_query_takes_are_our_own_fault(database: Database) -> None:
+    ids = [MeterId(UUID(int=number)) for number in range(1_001)]
+    with database.read() as connection, pytest.raises(AssertionError, match="bounded"):
+        find_meters_by_id(connection, ids)
 
 
 def test_a_number_is_registered_once(
