@@ -113,9 +113,13 @@ def _run_checks(settings: Settings, *, confirm: bool) -> Iterator[Check]:
         yield Check("database", is_good=False, found=str(error), fix=error.remedy)
         return
     try:
+        yield from _check_database(database)
+        schema = _guarded("schema", lambda: _check_schema(database))
+        yield schema
+        if not schema.is_good:
+            return  # the other checks read its tables
         if confirm:
             confirm_clock(database, SystemClock())
-        yield from _check_database(database)
         yield from (_guarded(name, run) for name, run in _later_checks(settings, database))
     finally:
         database.close()
@@ -123,7 +127,6 @@ def _run_checks(settings: Settings, *, confirm: bool) -> Iterator[Check]:
 
 def _later_checks(settings: Settings, database: Database) -> list[tuple[str, Callable[[], Check]]]:
     return [
-        ("schema", lambda: _check_schema(database)),
         ("key store", lambda: _check_key_store(settings, database)),
         ("clock", lambda: _check_clock(settings, database)),
         ("outbox", lambda: _check_outbox(database)),

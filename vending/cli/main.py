@@ -45,9 +45,17 @@ _USAGE_REMEDY: Final = "Run the command with --help to see its arguments."
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return 0, or 1 after an error was printed that says what to do."""
-    as_json = _JSON_FLAG in arguments
     try:
-        code = _build(arguments)(list(arguments), standalone_mode=False)
+        return _run(arguments, as_json=_JSON_FLAG in arguments)
+    except BrokenPipeError:
+        # Who read our output has seen enough; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: Sequence[str], *, as_json: bool) -> int:
+    try:
+        code = _build(arguments)(list(arguments), standalone_mode=False, prog_name="vending")
     except TyperException as error:
         message = error.format_message()
         if message:  # without any argument the help was printed already
@@ -58,10 +66,6 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except STSError as error:
         print_problem(error.code, str(error), error.remedy, as_json=as_json)
-        return 1
-    except BrokenPipeError:
-        # Who read our output has seen enough; what is still buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (Abort, KeyboardInterrupt):
         return 1

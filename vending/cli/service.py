@@ -47,14 +47,16 @@ def serve(
     """Serve the API until it is stopped."""
     forbid_core_dumps()
     with (
+        # uvicorn raises the signal that stopped it once more; here it ends nothing.
+        stopped_by_signals() as stop,
         opened_container(data, host=host, port=port) as container,
         container.key_store.following(),
         _listener(container.settings) as listener,
     ):
-        address, bound_port = listener.getsockname()[:2]
-        url = f"http://{address}:{bound_port}"
+        url = f"http://{_address_of(listener)}"
         print_document({"url": url, "health": f"{url}/healthz"}, as_json=as_json)
-        _serve(container, listener)
+        if not stop.is_set():
+            _serve(container, listener)
 
 
 def work(data: DataOption = None, as_json: JsonOption = False) -> None:
@@ -85,6 +87,11 @@ def _serve(container: Container, listener: socket.socket) -> None:
         backlog=BACKLOG,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if listener.family is socket.AF_INET6 else f"{host}:{port}"
 
 
 def _listener(settings: Settings) -> socket.socket:

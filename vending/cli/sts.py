@@ -175,6 +175,6 @@ def _read_json(path: Path) -> object:
         document: object = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise VectorFileError(str(path), error.strerror or "cannot be read") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VectorFileError(str(path), f"it is no JSON: {error}") from error
     return document

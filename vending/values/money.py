@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from babel.numbers import get_currency_precision, list_currencies
 
-_DECIMAL: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d+))?")
+_DECIMAL: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]+))?")
 KNOWN_CURRENCIES: Final = frozenset(list_currencies("en"))
 
 

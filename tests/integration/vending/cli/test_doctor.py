@@ -1,0 +1,172 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import CommandLine, Outcome
+from tests.support.installed import bring_in_a_key
+from vending.cli import doctor
+from vending.persistence import outbox
+from vending.persistence.outbox import Failure, Message
+from vending.sales.service.clock_guard import confirm_clock
+from vending.settings import Settings
+from vending.values.clock import FixedClock, SystemClock
+from vending.values.identifiers import OutboxId, new_uuid7
+
+
+@pytest.fixture
+def well(shell: CommandLine) -> CommandLine:
+    """An installation in which all is well."""
+    bring_in_a_key(shell)
+    return shell
+
+
+def verdicts(told: Outcome) -> dict[str, str]:
+    return {check["check"]: check["verdict"] for check in told.document["checks"]}
+
+
+def failed(told: Outcome) -> dict[str, dict[str, str]]:
+    """The checks that failed, each with its fix; seen to be refused."""
+    assert told.error == "doctor_found_faults"
+    bad = {one["check"]: one for one in told.document["checks"] if one["verdict"] != "ok"}
+    assert all(one["fix"] for one in bad.values())
+    return bad
+
+
+def test_all_is_well(well: CommandLine) -> None:
+    told = well.json("doctor")
+    assert told.code == 0
+    assert set(verdicts(told).values()) == {"ok"}
+    assert {one["setting"] for one in told.document["settings"]} == set(Settings.model_fields)
+    for_people = well.run("doctor")
+    assert for_people.code == 0
+    assert "All is well." in for_people.out
+
+
+def test_before_init_it_says_what_to_do_and_makes_nothing(bare: CommandLine) -> None:
+    told = bare.json("doctor")
+    bad = failed(told)
+    assert set(bad) == {"data folder", "database"}
+    assert all("vending init" in one["fix"] for one in bad.values())
+    assert not bare.folder.exists()
+
+
+def test_everything_for_people_fits_in_80_columns(well: CommandLine) -> None:
+    told = well.run("doctor")
+    assert max(len(line) for line in told.out.splitlines()) <= 80
+
+
+def test_misspelt_variable_is_found(well: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENDING_PROT", "1")
+    assert failed(well.json("doctor"))["environment"]["found"] == "VENDING_PROT is no setting"
+
+
+def test_setting_is_shown_with_its_source(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENDING_PORT", "99")
+    shown = {one["setting"]: one for one in well.json("doctor").document["settings"]}
+    assert (shown["port"]["value"], shown["port"]["source"]) == ("99", "environment VENDING_PORT")
+    assert shown["data_dir"]["source"] == "command line"
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_folder_open_to_others_is_found(well: CommandLine, mode: int) -> None:
+    well.folder.chmod(mode)
+    assert "data folder" in failed(well.json("doctor"))
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750])
+def test_folder_that_a_group_may_read_is_fine(well: CommandLine, mode: int) -> None:
+    well.folder.chmod(mode)
+    assert well.json("doctor").code == 0
+
+
+def test_folder_that_cannot_be_written_is_found(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    check = doctor._check_folder(well.folder)
+    assert (check.is_good, check.found) == (False, "not writable")
+    assert check.fix
+
+
+def test_little_space_is_found(well: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "FREE_SPACE_MIN_MB", 10**9)
+    assert "free space" in failed(well.json("doctor"))
+
+
+def test_demo_mode_is_found(well: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENDING_DEMO", "true")
+    assert "demo mode" in failed(well.json("doctor"))
+
+
+def test_database_that_cannot_be_reached_is_found(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENDING_DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/vending")
+    told = well.json("doctor")
+    assert "database" in failed(told)
+    assert "secret" not in told.out + told.err
+
+
+def test_old_schema_is_found(well: CommandLine) -> None:
+    well.json("migrate", "base", "--down")
+    bad = failed(well.json("doctor"))
+    assert "vending migrate" in bad["schema"]["fix"]
+    assert set(failed(well.json("doctor", "--confirm-clock"))) == {"schema"}
+
+
+def test_store_without_a_usable_key_is_found(shell: CommandLine) -> None:
+    assert "vending keys import" in failed(shell.json("doctor"))["key store"]["fix"]
+    bring_in_a_key(shell)
+    shell.json("keys", "retire", "--sgc", "201457", "--krn", "1")
+    assert "key store" in failed(shell.json("doctor"))
+
+
+def test_key_that_does_not_open_the_store_is_found(well: CommandLine) -> None:
+    (well.folder / "keystore.key").write_bytes(b"k" * 32)
+    assert "key store" in failed(well.json("doctor"))
+
+
+def test_jumped_clock_is_found_and_confirmed(well: CommandLine) -> None:
+    database = well.database()
+    future = FixedClock(datetime(2999, 1, 1, tzinfo=UTC))
+    confirm_clock(database, future)
+    database.close()
+    bad = failed(well.json("doctor"))
+    assert "--confirm-clock" in bad["clock"]["fix"]
+    confirmed = well.json("doctor", "--confirm-clock")
+    assert verdicts(confirmed)["clock"] == "ok"
+    assert well.json("doctor").code == 0
+
+
+def append_message(shell: CommandLine, *, age: timedelta, is_parked: bool) -> None:
+    at = SystemClock().now() - age  # the command reads the clock of this machine
+    clock = FixedClock(at)
+    database = shell.database()
+    with database.unit_of_work() as uow:
+        outbox.append(uow.connection, [Message(OutboxId(new_uuid7(clock)), "t", {}, at)])
+        if is_parked:
+            leased = outbox.lease(uow.connection, now=at, limit=1, lease_s=1)
+            failures = [Failure(message, "x", retry_at=None) for message in leased]
+            outbox.mark_failed(uow.connection, failures, now=at)
+        uow.commit()
+    database.close()
+
+
+def test_message_that_waits_for_long_is_found(well: CommandLine) -> None:
+    append_message(well, age=timedelta(minutes=10), is_parked=False)
+    assert "vending worker" in failed(well.json("doctor"))["outbox"]["fix"]
+
+
+def test_message_that_waits_for_a_person_is_found(well: CommandLine) -> None:
+    append_message(well, age=timedelta(0), is_parked=True)
+    assert "1 message(s)" in failed(well.json("doctor"))["outbox"]["found"]
+
+
+def test_settings_that_cannot_be_read_are_refused(bare: CommandLine) -> None:
+    Path(".env").write_text("VENDING_PORT=x\n", "utf-8")
+    told = bare.json("doctor")
+    assert told.error == "settings_invalid"
+    assert "setting port, from .env" in told.document["error"]["detail"]
