@@ -70,8 +70,20 @@ check: lint types unit ## what one runs before a commit
 test: $(VENV)/.dev ## everything, both databases included
 	$(BIN)/pytest -q -n auto --dist loadfile tests
 
-test-system: ## Debian packages that tests need; none: the databases come from the lock files
-	@echo "make test needs no Debian package beside python3, python3-venv and make"
+test-system: ## Debian packages that make test needs and this machine lacks; as root it installs them
+	@lacking=; \
+	lacks() { echo "lacks $$1: $$2"; lacking="$$lacking $$1"; }; \
+	{ [ -n "$(UV)" ] || $(BIN)/python -m pip --version || $(PYTHON) -c 'import ensurepip'; } >/dev/null 2>&1 || \
+		lacks python3-venv 'makes the virtual environment'; \
+	command -v curl >/dev/null || lacks curl 'the commands of the README are tested as printed'; \
+	if [ -z "$$lacking" ]; then \
+		echo 'make test lacks nothing: the databases come from the lock files'; \
+	elif [ "$$(id -u)" -ne 0 ]; then \
+		echo "root installs them: apt-get install --no-install-recommends$$lacking"; exit 1; \
+	else \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get -q update && apt-get -q install --yes --no-install-recommends$$lacking; \
+	fi
 
 docs: $(VENV)/.dev ## write the generated pages again: settings, errors, state diagrams
 	$(BIN)/python -m tests.docs.generate
