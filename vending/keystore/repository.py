@@ -1,10 +1,25 @@
-"""Reads and writes the rows of the key store, sealed as they are."""
+"""Reads and writes the rows of the key store, sealed as they are.
 
-from typing import Final
+SQLite believes its file: one flipped bit in the head of a record, and a number of a STRICT table
+comes out as text or as nothing. So every value is held against the kind of its column here.
+"""
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from collections.abc import Sequence
+from typing import Any, Final
 
-from vending.keystore.errors import KeyStoreExistsError
+from sqlalchemy import (
+    Column,
+    Connection,
+    LargeBinary,
+    RowMapping,
+    and_,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from vending.keystore.errors import Damage, KeyStoreCorruptError, KeyStoreExistsError
 from vending.keystore.model import HeaderRow, KeyRow
 from vending.keystore.tables import HEADER_ID, key_store_header, vending_keys
 from vending.persistence.upsert import insert_or_ignore
@@ -13,26 +28,38 @@ _HEADER_COLUMNS: Final = [column for column in key_store_header.columns if colum
 
 
 def find_header(connection: Connection) -> HeaderRow | None:
-    """Return the header; `None` when no store was made."""
-    row = connection.execute(select(*_HEADER_COLUMNS)).mappings().one_or_none()
-    return None if row is None else HeaderRow(**row)
+    """Return the header; `None` when no store was made.
+
+    Raises:
+        KeyStoreCorruptError: It is damaged below its seal, or there are two.
+    """
+    return _header_of(connection.execute(select(*_HEADER_COLUMNS)).mappings().all())
 
 
 def find_header_for_change(connection: Connection) -> HeaderRow | None:
     """Return the header and hold it until the transaction ends; `None` when there is no store.
 
     On SQLite the write transaction itself holds everything.
+
+    Raises:
+        KeyStoreCorruptError: It is damaged below its seal, or there are two.
     """
     query = select(*_HEADER_COLUMNS).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else HeaderRow(**row)
+    return _header_of(connection.execute(query).mappings().all())
 
 
 def list_rows(connection: Connection) -> list[KeyRow]:
-    """Return every key, sealed, in the order of its register."""
+    """Return every key, sealed, in the order of its register.
+
+    Raises:
+        KeyStoreCorruptError: One is damaged below its seal.
+    """
     table = vending_keys
     query = select(table).order_by(table.c.sgc, table.c.krn, table.c.kt)
-    return [KeyRow(**row) for row in connection.execute(query).mappings()]
+    rows = connection.execute(query).mappings().all()
+    if not all(_is_sound(row, list(table.columns)) for row in rows):
+        raise KeyStoreCorruptError(Damage.RECORD)
+    return [KeyRow(**row) for row in rows]
 
 
 def count_rows(connection: Connection) -> int:
@@ -68,6 +95,23 @@ def update_row(connection: Connection, row: KeyRow) -> None:
     table = vending_keys
     where = and_(table.c.sgc == row.sgc, table.c.krn == row.krn, table.c.kt == row.kt)
     connection.execute(update(table).where(where).values(**_row_values(row)))
+
+
+def _header_of(rows: Sequence[RowMapping]) -> HeaderRow | None:
+    if not rows:
+        return None
+    if len(rows) > 1 or not _is_sound(rows[0], _HEADER_COLUMNS):
+        raise KeyStoreCorruptError(Damage.HEADER)
+    return HeaderRow(**rows[0])
+
+
+def _is_sound(row: RowMapping, columns: Sequence[Column[Any]]) -> bool:
+    """Say whether each value is of the kind that its column declares."""
+    return all(
+        isinstance(row[column.name], bytes if isinstance(column.type, LargeBinary) else int)
+        or (column.nullable and row[column.name] is None)
+        for column in columns
+    )
 
 
 def _header_values(header: HeaderRow) -> dict[str, object]:
