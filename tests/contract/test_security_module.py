@@ -431,7 +431,14 @@ def test_verify_shows_no_key_out_of_a_key_change(module: SecurityModule, name: s
         )
         for token in tokens
     ]
-    assert shown == [KeyChangeSection(number) for number in range(1, len(tokens) + 1)]
+    sections = [answer for answer in shown if isinstance(answer, KeyChangeSection)]
+    assert [section.section for section in sections] == list(range(1, len(tokens) + 1))
+    told = {line.label: line.value for section in sections for line in section.told}
+    assert told["key revision number (KRN)"] == "6"
+    assert told["base date changes (RO)"] == "yes"
+    assert told["tariff index (TI)"] == "02"
+    parts = [value for label, value in told.items() if label.startswith("new key")]
+    assert parts == ["key material, not shown"] * len(tokens)
 
 
 def test_verify_serves_under_a_retired_key(module: SecurityModule) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from vending.errors import VendingError
 from vending.keystore.model import KeyDescription, KeyReference
+from vending.sts.explain import Line
 from vending.sts.keys import TI, EncryptionAlgorithm
 from vending.sts.pan import MeterPAN
 from vending.sts.results import Rejection
@@ -87,10 +88,12 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class KeyChangeSection:
-    """An authentic section of a key change; what it carries is key material and stays inside."""
+    """An authentic section of a key change; the part of a key that it carries stays inside."""
 
     section: int
     """1 to 4."""
+    told: tuple[Line, ...]
+    """Its fields as `vending.sts.explain` tells them, the key's part named and not shown."""
 
 
 VerifiedToken = CreditToken | ManagementToken | InitiateMeterTest | KeyChangeSection | Rejection

@@ -34,6 +34,7 @@ from vending.keystore.store import OpenKeyStore
 from vending.keystore.translation import guarded
 from vending.sts.codec import decode, encode
 from vending.sts.dkga import derive_decoder_key
+from vending.sts.explain import explain
 from vending.sts.key_change import encode_key_change_set, plan_key_change
 from vending.sts.keys import TI, DecoderKey, EncryptionAlgorithm, KeyType
 from vending.sts.pan import MeterPAN
@@ -255,7 +256,7 @@ class SoftwareSecurityModule:
         meter = MeterKeyName(register, request.pan, request.ti, request.ea)
         decoded = decode(request.digits, _decoder_key(session, meter))
         if isinstance(decoded, _SECTIONS):
-            return KeyChangeSection(_SECTIONS.index(type(decoded)) + 1)
+            return KeyChangeSection(_SECTIONS.index(type(decoded)) + 1, explain(decoded))
         return decoded
 
     def describe(self, register: KeyReference) -> KeyDescription:
