@@ -58,7 +58,10 @@ def redact(value: object, depth: int = 0) -> object:
         case bytes() | bytearray() | memoryview():
             return MASK
         case Mapping() if depth < DEPTH_MAX:
-            return {str(name): _redact_field(name, item, depth) for name, item in value.items()}
+            return {
+                redact_text(str(name)): _redact_field(name, item, depth)
+                for name, item in value.items()
+            }
         case list() | tuple() | set() | frozenset() if depth < DEPTH_MAX:
             return [redact(item, depth + 1) for item in value]
         case Mapping() | list() | tuple() | set() | frozenset():

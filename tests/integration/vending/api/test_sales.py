@@ -1,4 +1,5 @@
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -6,8 +7,11 @@ import pytest
 from httpx2 import Response
 
 from tests.support.api import SALES, Counter, problem
+from vending.commands.model import CommandKind, NewCommand
+from vending.commands.service import queue_commands
 from vending.partners.service import revoke_api_key
 from vending.partners.tables import partners
+from vending.values.identifiers import SaleId
 
 UNKNOWN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -61,6 +65,23 @@ def test_sale_is_found_by_its_key_after_the_answer_was_lost(counter: Counter) ->
     assert by_key["sale"] == sold
     assert by_key["state"] == "released"
     assert by_key["delivery"] is None
+
+
+def test_status_tells_how_far_the_token_has_come(counter: Counter) -> None:
+    sold = counter.sell("k-1").json()
+    order = NewCommand(
+        kind=CommandKind.DISCONNECT,
+        meter_id=counter.shop.meters[0].id,
+        dedupe_key="d",
+        reason="r",
+        requested_by="test",
+        sale_id=SaleId(uuid.UUID(sold["id"])),
+    )
+    with counter.shop.database.unit_of_work() as uow:
+        queue_commands(uow.connection, [order], counter.shop.clock)
+        uow.commit()
+    told = counter.get(f"{SALES}/{sold['id']}").json()
+    assert told["delivery"] == {"state": "queued", "result_code": None, "attempts": 0}
 
 
 def test_reprint_is_the_same_token_marked_as_a_copy(counter: Counter) -> None:

@@ -75,3 +75,25 @@ def test_no_secret_reaches_the_log_by_message_field_or_traceback(
     lines = [json.loads(line) for line in printed.splitlines()]
     assert [line["level"] for line in lines] == ["error", "error"]
     assert {line["request_id"] for line in lines} == {"r-1"}
+
+
+def test_secret_that_became_a_name_is_masked() -> None:
+    assert redact({TOKEN: 1}) == {"****6114": 1}
+
+
+def test_what_is_nested_too_deep_is_masked_whole() -> None:
+    nested: object = TOKEN
+    for _ in range(10):
+        nested = [nested]
+    assert MASK in json.dumps(redact(nested))
+    assert TOKEN not in json.dumps(redact(nested))
+
+
+def test_other_objects_are_shown_as_text_without_secrets() -> None:
+    class Holder:
+        def __str__(self) -> str:
+            return f"holder of {TOKEN}"
+
+    assert redact(Holder()) == "holder of ****6114"
+    assert redact((1, 2.5, None, True)) == [1, 2.5, None, True]
+    assert redact(int(TOKEN)) == "****6114"
