@@ -111,9 +111,8 @@ def _write(
 
 def _stored_outcome(connection: Connection, sale: Sale, desk: SalesDesk) -> VendOutcome:
     found = find_answer(connection, sale.partner_id, sale.key)
-    if isinstance(found, Replay):
-        return open_answer(found, sale.partner_id, sale.key, desk.answer_sealer)
-    return Declined(SaleUnknownError(sale.id))
+    assert isinstance(found, Replay), "a sale and its answer are finished in one transaction"
+    return open_answer(found, sale.partner_id, sale.key, desk.answer_sealer)
 
 
 def _load_tariff(connection: Connection, sale: Sale) -> Mapping[TariffId, Tariff]:

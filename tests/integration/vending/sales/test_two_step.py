@@ -9,12 +9,14 @@ from threading import Event
 import pytest
 
 from tests.support.books import count_rows, find_broken
+from tests.support.faulty_driver import FaultyDriver, When, lost, past_commit
 from tests.support.shop import Shop, code_of, document_of
 from tests.support.slow_security_module import Fault, Hold, Refuse, SlowSecurityModule
 from vending.errors import Outcome
 from vending.keystore.errors import KeyExpiredError
 from vending.keystore.model import KeyReference
 from vending.keystore.port import CreditTokenRequest, VendOutcome
+from vending.persistence.idempotency import Claim, claim
 from vending.sales import repository
 from vending.sales.model import Answer, Declined, Sale, SaleState
 from vending.sales.service.desk import SalesDesk
@@ -69,9 +71,9 @@ def test_lost_message_leaves_the_sale_unknown_and_a_repeat_gives_the_one_token(
     shop: Shop,
     desk: SalesDesk,
     module: SlowSecurityModule,
-    sale_of,
+    sale_of: FindSale,
     fault: Fault,
-    served: int,  # type: ignore[no-untyped-def] # a function
+    served: int,
 ) -> None:
     module.plan(fault)
     first = shop.sell(shop.request("k1"), desk)
@@ -197,6 +199,25 @@ def test_worker_finishes_what_was_left_open(
     assert isinstance(answer, Answer)
     assert answer.replayed
     assert find_broken(shop.database) == []
+
+
+def test_open_sale_is_in_flight_while_the_database_cannot_tell_more(
+    shop: Shop, desk: SalesDesk, module: SlowSecurityModule
+) -> None:
+    module.plan(Fault.LOSE_REQUEST)
+    shop.sell(shop.request("k1"), desk)
+    with FaultyDriver(shop.database).fail(at=past_commit, when=When.BEFORE, how=lost):
+        assert shop.refuse(shop.request("k1"), desk) == "sale_in_flight"
+    assert document_of(shop.sell(shop.request("k1"), desk))
+
+
+def test_claim_without_a_sale_is_in_flight(shop: Shop, desk: SalesDesk) -> None:
+    request = shop.request("k1")
+    claimed = Claim(request.partner_id, request.key, request.fingerprint())
+    with shop.database.unit_of_work() as uow:
+        claim(uow.connection, [claimed], now=shop.clock.now())
+        uow.commit()
+    assert shop.refuse(request, desk) == "sale_in_flight"
 
 
 def test_two_workers_finish_a_sale_once(
