@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meter_drivers.capabilities import CreditStatus, Done, Meter, Refused, RelayReport, Unknown
-from meter_drivers.errors import DriverError
+from meter_drivers.errors import DriverError, LinkSyntaxError
 from meter_drivers.profiles.loader import list_profiles, load_profile
 from meter_drivers.profiles.model import Block
 from meter_drivers.registers import Reading, Unit
@@ -79,12 +79,12 @@ def probe(
             with open_meter(link, profile=name, timeout_s=timeout) as meter:
                 identity = meter.identify()
         except DriverError as error:
+            if profile or isinstance(error, LinkSyntaxError):
+                _fail(error.code, str(error), as_json=as_json)
             tried[name] = str(error)
             continue
         _show({**asdict(identity), "abilities": list(meter.ability_names)}, as_json=as_json)
         return
-    if profile:
-        _fail("not_recognised", tried[profile], as_json=as_json)
     reasons = "\n".join(f"  {name}: {reason}" for name, reason in tried.items())
     next_step = "check unit, speed and wiring, or give a profile of your own with --profile"
     _fail("not_recognised", f"no profile fits:\n{reasons}\n{next_step}", as_json=as_json)

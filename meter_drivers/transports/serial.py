@@ -1,6 +1,7 @@
 """A serial line: RS-485 or RS-232 over pyserial, held by one process."""
 
 import errno
+import termios
 import time
 from typing import Final
 
@@ -83,7 +84,8 @@ class SerialStream:
             port.flush()
         except serial.SerialTimeoutException as error:
             raise LinkTimeoutError(self.link, waited_s=timeout_s) from error
-        except (serial.SerialException, OSError) as error:
+        except (serial.SerialException, OSError, termios.error) as error:
+            # pyserial passes on what `tcdrain` raises, and that is no OSError.
             self.close()
             raise ConnectionLostError(self.link, _explain(error)) from error
 

@@ -47,6 +47,9 @@ class TCPStream:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise ConnectionLostError(self.link, _explain(error)) from error
+        except UnicodeError as error:
+            # Out of the look-up: a part of the name is empty, or has more than 63 characters.
+            raise ConnectionLostError(self.link, "this can be no host name; correct it") from error
         self._socket = opened
 
     def close(self) -> None:

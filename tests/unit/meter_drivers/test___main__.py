@@ -130,6 +130,10 @@ def test_unknown_outcome_says_what_to_do_next(
         (["token", NOBODY, TOKEN, "-p", "eastron_sdm120"], "not_supported"),
         (["read", NOBODY, "-p", "nobody"], "profile_error"),
         (["read", "nowhere"], "link_syntax"),
+        (["probe", "nowhere"], "link_syntax"),
+        (["probe", NOBODY], "not_recognised"),
+        (["probe", NOBODY, "-p", "reference_prepay"], "connection_lost"),
+        (["probe", NOBODY, "-p", "nobody"], "profile_error"),
     ],
 )
 def test_error_has_its_code_in_json(run: CliRunner, arguments: list[str], code: str) -> None:

@@ -1,4 +1,6 @@
+import errno
 import os
+import termios
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +56,20 @@ def test_port_whose_adapter_was_pulled_is_lost_when_written() -> None:
     stream.open()
     os.close(far)
     os.close(near)
+    with pytest.raises(ConnectionLostError):
+        stream.write(b"x", timeout_s=1)
+    assert not stream.is_open
+
+
+def test_port_whose_adapter_is_pulled_while_bytes_leave_is_lost(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise termios.error(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("termios.tcdrain", fail)
+    stream = SerialStream(port, baud=9600, parity="N", stop_bits=1)
+    stream.open()
     with pytest.raises(ConnectionLostError):
         stream.write(b"x", timeout_s=1)
     assert not stream.is_open

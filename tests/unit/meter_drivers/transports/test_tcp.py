@@ -18,6 +18,12 @@ def test_port_where_nobody_listens_is_said() -> None:
     assert not stream.is_open
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_name_that_can_be_no_host_is_said(host: str) -> None:
+    with pytest.raises(ConnectionLostError, match="no host name"):
+        TCPStream(host, 502, connect_timeout_s=5).open()
+
+
 def test_other_side_that_takes_nothing_ends_in_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stream = TCPStream("127.0.0.1", listener.getsockname()[1], connect_timeout_s=5)
