@@ -148,6 +148,10 @@ class Settings(BaseSettings):
     worker_poll_ms: Annotated[
         int, Field(ge=10, le=60_000, description="Pause of the worker when nothing waits")
     ] = 500
+    worker_metrics_port: Annotated[
+        int | None,
+        Field(ge=1, le=65_535, description="Port on `host` where the worker serves its metrics"),
+    ] = None
     meter_timeout_ms: Annotated[
         int, Field(ge=50, le=60_000, description="Deadline of one answer from a meter")
     ] = 3000

@@ -7,13 +7,11 @@ from fastapi import APIRouter, Response
 from vending.api.deps import ContainerDep
 from vending.api.errors import encoded
 from vending.bootstrap import Container
+from vending.commands.service import count_unfinished
 from vending.errors import VendingError
 from vending.persistence import migrate
-from vending.persistence.outbox import age_of_oldest
+from vending.persistence.outbox import AGE_MAX_S, age_of_oldest, count_parked
 from vending.sales.service.clock_guard import check_clock
-
-OUTBOX_AGE_MAX_S: Final = 300
-"""A message that waits longer means that no worker runs."""
 
 router: Final = APIRouter(tags=["operation"], include_in_schema=False)
 
@@ -41,6 +39,7 @@ def readyz(container: ContainerDep) -> Response:
 def metrics(container: ContainerDep) -> Response:
     """Give the metrics in Prometheus' text form; what waits is counted now."""
     _check_outbox(container)
+    _count_waiting(container)
     return Response(container.metrics.render(), media_type="text/plain; version=0.0.4")
 
 
@@ -76,4 +75,17 @@ def _check_outbox(container: Container) -> str:
         return error.code
     age_s = int(age.total_seconds()) if age is not None else 0
     container.metrics.outbox_age.set(age_s)
-    return "ok" if age_s <= OUTBOX_AGE_MAX_S else "outbox_waits"
+    return "ok" if age_s <= AGE_MAX_S else "outbox_waits"
+
+
+def _count_waiting(container: Container) -> None:
+    """Count what waits for a person or a meter; an unreachable database leaves the last counts."""
+    try:
+        with container.database.read() as connection:
+            parked = count_parked(connection)
+            unfinished = count_unfinished(connection)
+    except VendingError:
+        return
+    container.metrics.outbox_parked.set(parked)
+    for state, count in unfinished.items():
+        container.metrics.commands_unfinished.labels(state.value).set(count)

@@ -36,3 +36,13 @@ class InFlightKeys:
         finally:
             with self._lock:
                 self._keys.discard(pair)
+
+    def require_free(self, partner_id: PartnerId, key: IdempotencyKey) -> None:
+        """Check that no request holds the key.
+
+        Raises:
+            SaleInFlightError: One does.
+        """
+        with self._lock:
+            if (partner_id, key) in self._keys:
+                raise SaleInFlightError

@@ -20,7 +20,7 @@ router: Final = new_router("meters")
 )
 def get_meter(
     number: Annotated[
-        str, Path(max_length=40, description="DRN or MeterPAN", examples=["01234567890"])
+        str, Path(max_length=40, description="DRN or MeterPAN", examples=["01234567897"])
     ],
     partner: PartnerDep,
     container: ContainerDep,

@@ -86,9 +86,15 @@ def get_sale(sale_id: SalePath, partner: PartnerDep, container: ContainerDep) ->
     return encoded(sale_status(container, partner.id, SaleId(sale_id)))
 
 
-@router.get("/sales", responses={200: {"model": SaleStatusOut}, **problems(401, 404, 422, 503)})
-def find_sale(key: KeyQuery, partner: PartnerDep, container: ContainerDep) -> Response:
+@router.get(
+    "/sales",
+    responses={200: {"model": SaleStatusOut}, **problems(401, 404, 409, 422, 503)},
+)
+def find_sale(
+    key: KeyQuery, partner: PartnerDep, container: ContainerDep, in_flight: InFlightDep
+) -> Response:
     """Tell what became of the sale that was sent with a key, after an answer was lost."""
+    in_flight.require_free(partner.id, IdempotencyKey(key))
     return encoded(sale_status(container, partner.id, IdempotencyKey(key)))
 
 

@@ -21,7 +21,7 @@ MeterNumber = Annotated[
         min_length=1,
         max_length=40,
         description="DRN of 11 or 13 digits, or MeterPAN of 18; spaces and dashes are ignored",
-        examples=["01234567890"],
+        examples=["01234567897"],
     ),
 ]
 
@@ -109,8 +109,8 @@ class LineOut(MoneyOut):
 class MeterRefOut(_Answer):
     """Which meter it is for."""
 
-    pan: Annotated[str, Field(examples=["600727012345678903"])]
-    drn: Annotated[str, Field(examples=["01234567890"])]
+    pan: Annotated[str, Field(examples=["600727012345678973"])]
+    drn: Annotated[str, Field(examples=["01234567897"])]
 
 
 class SaleMeterOut(MeterRefOut):

@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "tariffs": "tariffs",
         "meters": "meters",
         "commands": "commands",
+        "outbox": "outbox",
     }
 )
 """The module of `vending.cli` behind each command or group; its `register` adds them."""

@@ -7,8 +7,10 @@ import typer
 from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
+from vending.partners.model import PartnerStatus
 from vending.partners.service import (
     add_partner,
+    change_status,
     issue_api_key,
     list_api_keys,
     list_partners,
@@ -101,3 +103,23 @@ def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
             for partner in list_partners(connection)
         ]
     print_document(rows, as_json=as_json, title="partners")
+
+
+@app.command("suspend")
+def suspend(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Let a partner sell nothing from now on; what it sold stays."""
+    _set_status(name, PartnerStatus.SUSPENDED, data, as_json=as_json)
+
+
+@app.command("resume")
+def resume(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Let a suspended partner sell again."""
+    _set_status(name, PartnerStatus.ACTIVE, data, as_json=as_json)
+
+
+def _set_status(name: str, status: PartnerStatus, data: DataOption, *, as_json: bool) -> None:
+    with opened_database(data) as (_, database):
+        with database.read() as connection:
+            partner = load_partner_by_name(connection, name)
+        changed = change_status(database, partner.id, status)
+    print_document({"partner": changed.name, "status": changed.status.value}, as_json=as_json)

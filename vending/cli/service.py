@@ -6,30 +6,18 @@ from typing import Annotated, Final
 
 import typer
 import uvicorn
+from prometheus_client import start_http_server
 
 from vending.app import create_app
 from vending.bootstrap import Container
 from vending.cli.context import DataOption, opened_container
+from vending.cli.listening import BACKLOG, PortInUseError, address_of, open_listener
 from vending.cli.output import JsonOption, print_document
-from vending.errors import ErrorKind, VendingError
-from vending.settings import Settings
 from vending.worker.loop import run_worker, stopped_by_signals
 
-BACKLOG: Final = 2048
 GRACE_S: Final = 20
 """A running sale ends in milliseconds; a stop waits no longer than this for slow clients."""
 KEEP_ALIVE_S: Final = 15
-
-
-class PortInUseError(VendingError):
-    """Another program listens there."""
-
-    kind = ErrorKind.UNAVAILABLE
-    code = "port_in_use"
-    remedy = "Stop the other program, or choose another port with VENDING_PORT or --port."
-
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: {reason}", host=host, port=port)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,9 +39,9 @@ def serve(
         stopped_by_signals() as stop,
         opened_container(data, host=host, port=port) as container,
         container.key_store.following(),
-        _listener(container.settings) as listener,
+        open_listener(container.settings) as listener,
     ):
-        url = f"http://{_address_of(listener)}"
+        url = f"http://{address_of(listener)}"
         print_document({"url": url, "health": f"{url}/healthz"}, as_json=as_json)
         if not stop.is_set():
             _serve(container, listener)
@@ -67,8 +55,24 @@ def work(data: DataOption = None, as_json: JsonOption = False) -> None:
         opened_container(data) as container,
         container.key_store.following(),
     ):
+        _serve_metrics(container)
         print_document({"worker": "running"}, as_json=as_json)
         run_worker(container, stop)
+
+
+def _serve_metrics(container: Container) -> None:
+    """Serve the worker's metrics where the settings say so; the thread ends with the process.
+
+    Raises:
+        PortInUseError: The address cannot be had.
+    """
+    host, port = container.settings.host, container.settings.worker_metrics_port
+    if port is None:
+        return
+    try:
+        start_http_server(port, host, container.metrics.registry)
+    except OSError as error:
+        raise PortInUseError(host, port, error.strerror or str(error)) from error
 
 
 def forbid_core_dumps() -> None:
@@ -87,23 +91,3 @@ def _serve(container: Container, listener: socket.socket) -> None:
         backlog=BACKLOG,
     )
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def _address_of(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if listener.family is socket.AF_INET6 else f"{host}:{port}"
-
-
-def _listener(settings: Settings) -> socket.socket:
-    """Return a socket that holds the address; closing it is the caller's.
-
-    Raises:
-        PortInUseError: The address cannot be had.
-    """
-    host, port = settings.host, settings.port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # Listening starts here, so that a second service is refused here and not by uvicorn.
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise PortInUseError(host, port, error.strerror or str(error)) from error

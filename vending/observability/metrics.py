@@ -43,6 +43,23 @@ class Metrics:
             "Age of the oldest message that still waits in the outbox",
             registry=self.registry,
         )
+        self.job_failures = Counter(
+            "vending_worker_failures_total",
+            "Runs of a job, or messages of a topic, that ended in an error",
+            ["job"],
+            registry=self.registry,
+        )
+        self.outbox_parked = Gauge(
+            "vending_outbox_parked",
+            "Messages of the outbox that failed for good and wait for a person",
+            registry=self.registry,
+        )
+        self.commands_unfinished = Gauge(
+            "vending_commands_unfinished",
+            "Commands to meters that are not finished, by state",
+            ["state"],
+            registry=self.registry,
+        )
         self.clock_trusted = Gauge(
             "vending_clock_trusted",
             "1 while the clock agrees with the last committed time, else 0 and vending stands",

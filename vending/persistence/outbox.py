@@ -38,6 +38,9 @@ LEASE_LIMIT_MAX: Final = 1_000
 BACKOFF_FIRST_S: Final = 2
 BACKOFF_LONGEST_S: Final = 3_600
 REASON_LENGTH_MAX: Final = 500
+AGE_MAX_S: Final = 300
+"""A message that waits longer means that no worker runs."""
+PARKED_LIST_MAX: Final = 1_000
 
 outbox = Table(
     "outbox",
@@ -197,6 +200,33 @@ def compute_backoff(attempt: int) -> timedelta:
     assert attempt >= 1, "attempts count from 1"
     doublings = min(attempt - 1, 16)
     return timedelta(seconds=min(BACKOFF_FIRST_S * 2**doublings, BACKOFF_LONGEST_S))
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedMessage:
+    """A message that failed for good and waits for a person."""
+
+    id: OutboxId
+    topic: str
+    created_at: datetime
+    attempt_count: int
+    last_failure: str | None
+
+
+def list_parked(connection: Connection) -> list[ParkedMessage]:
+    """Return the messages that wait for a person, the oldest first."""
+    query = (
+        select(outbox)
+        .where(outbox.c.parked_at.is_not(None))
+        .order_by(outbox.c.created_at)
+        .limit(PARKED_LIST_MAX)
+    )
+    return [
+        ParkedMessage(
+            OutboxId(row.id), row.topic, row.created_at, row.attempt_count, row.last_failure
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def release_parked(connection: Connection, ids: Sequence[uuid.UUID], *, now: datetime) -> int:

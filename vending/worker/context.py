@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import Connection
 
 from vending.bootstrap import Container
@@ -20,29 +19,6 @@ from vending.values.clock import Clock
 from vending.values.identifiers import TokenId
 
 
-class WorkerMetrics:
-    """The metrics of a worker, in the registry of its process."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.failures = Counter(
-            "vending_worker_failures_total",
-            "Runs of a job, or messages of a topic, that ended in an error",
-            ["job"],
-            registry=registry,
-        )
-        self.parked = Gauge(
-            "vending_outbox_parked",
-            "Messages of the outbox that failed for good and wait for a person",
-            registry=registry,
-        )
-        self.commands = Gauge(
-            "vending_commands_unfinished",
-            "Commands to meters that are not finished, by state",
-            ["state"],
-            registry=registry,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerContext:
     """Everything a job may use."""
@@ -50,7 +26,6 @@ class WorkerContext:
     database: Database
     clock: Clock
     metrics: Metrics
-    worker_metrics: WorkerMetrics
     delivery: Delivery
     resolve_open_sales: Callable[[int], int]
     """Finishes up to so many sales that were left open; returns how many are no longer open."""
@@ -59,7 +34,7 @@ class WorkerContext:
 
 
 def make_context(container: Container) -> WorkerContext:
-    """Return what the jobs of this process work with; a container has one worker at most."""
+    """Return what the jobs of this process work with."""
     desk = container.desk
     settings = container.settings
     delivery = Delivery(
@@ -74,7 +49,6 @@ def make_context(container: Container) -> WorkerContext:
         database=container.database,
         clock=container.clock,
         metrics=container.metrics,
-        worker_metrics=WorkerMetrics(container.metrics.registry),
         delivery=delivery,
         resolve_open_sales=lambda limit: resolve_open_sales(desk, limit=limit),
         beat_clock=lambda: desk.clock_guard.beat(container.database),

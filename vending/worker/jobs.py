@@ -118,9 +118,9 @@ def read_gauges(context: WorkerContext) -> int:
         parked = outbox.count_parked(connection)
         unfinished = count_unfinished(connection)
     context.metrics.outbox_age.set(0 if age is None else age.total_seconds())
-    context.worker_metrics.parked.set(parked)
+    context.metrics.outbox_parked.set(parked)
     for state, count in unfinished.items():
-        context.worker_metrics.commands.labels(state.value).set(count)
+        context.metrics.commands_unfinished.labels(state.value).set(count)
     return 0
 
 

@@ -98,7 +98,7 @@ def run_worker(container: Container, stop: threading.Event | None = None) -> Non
     jobs = make_jobs(context)
     loop = Loop(
         jobs,
-        failures=context.worker_metrics.failures,
+        failures=context.metrics.job_failures,
         clock=container.clock,
         stop=stop,
         poll_s=container.settings.worker_poll_ms / 1000,

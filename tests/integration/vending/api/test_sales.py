@@ -245,8 +245,10 @@ def test_repeat_meanwhile_is_told_so_and_the_answer_follows(counter: Counter) ->
         first = pool.submit(counter.sell, "k-1")
         assert begun.wait(30)
         meanwhile = counter.sell("k-1")
+        looked_up = counter.client.get(f"{SALES}?idempotency_key=k-1", headers=counter.headers())
         go_on.set()
         answered = first.result()
+    assert problem(looked_up)["code"] == "sale_in_flight"
     refusal = problem(meanwhile)
     assert (meanwhile.status_code, refusal["code"]) == (409, "sale_in_flight")
     assert refusal["retryable"] is True

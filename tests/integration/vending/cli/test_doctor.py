@@ -1,4 +1,7 @@
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,9 +18,13 @@ from vending.values.identifiers import OutboxId, new_uuid7
 
 
 @pytest.fixture
-def well(shell: CommandLine) -> CommandLine:
-    """An installation in which all is well."""
+def well(shell: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """An installation in which all is well: the key file lies elsewhere, and any port will do."""
     bring_in_a_key(shell)
+    key_file = shell.folder.parent / "elsewhere.key"
+    (shell.folder / "keystore.key").rename(key_file)
+    monkeypatch.setenv("VENDING_KEY_STORE_KEY_FILE", key_file.name)  # the working folder is there
+    monkeypatch.setenv("VENDING_PORT", "0")
     return shell
 
 
@@ -28,7 +35,7 @@ def verdicts(told: Outcome) -> dict[str, str]:
 def failed(told: Outcome) -> dict[str, dict[str, str]]:
     """The checks that failed, each with its fix; seen to be refused."""
     assert told.error == "doctor_found_faults"
-    bad = {one["check"]: one for one in told.document["checks"] if one["verdict"] != "ok"}
+    bad = {one["check"]: one for one in told.document["checks"] if one["verdict"] == "FAILED"}
     assert all(one["fix"] for one in bad.values())
     return bad
 
@@ -87,8 +94,8 @@ def test_folder_that_cannot_be_written_is_found(
 ) -> None:
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     check = doctor._check_folder(well.folder)
-    assert (check.is_good, check.found) == (False, "not writable")
-    assert check.fix
+    assert check.verdict is doctor.Verdict.FAILED
+    assert "cannot be written" in check.fix
 
 
 def test_little_space_is_found(well: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +132,7 @@ def test_store_without_a_usable_key_is_found(shell: CommandLine) -> None:
 
 
 def test_key_that_does_not_open_the_store_is_found(well: CommandLine) -> None:
-    (well.folder / "keystore.key").write_bytes(b"k" * 32)
+    (well.folder.parent / "elsewhere.key").write_bytes(b"k" * 32)
     assert "key store" in failed(well.json("doctor"))
 
 
@@ -170,3 +177,65 @@ def test_settings_that_cannot_be_read_are_refused(bare: CommandLine) -> None:
     told = bare.json("doctor")
     assert told.error == "settings_invalid"
     assert "setting port, from .env" in told.document["error"]["detail"]
+
+
+def warned(told: Outcome) -> dict[str, dict[str, str]]:
+    """The checks that warn, each with its fix; a warning alone is no failure."""
+    assert told.code == 0
+    found = {one["check"]: one for one in told.document["checks"] if one["verdict"] == "warning"}
+    assert all(one["fix"] for one in found.values())
+    return found
+
+
+def test_key_file_beside_the_database_is_warned_of(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VENDING_KEY_STORE_KEY_FILE")
+    (well.folder.parent / "elsewhere.key").rename(well.folder / "keystore.key")
+    assert set(warned(well.json("doctor"))) == {"key file"}
+
+
+def test_key_that_expires_soon_is_warned_of(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "EXPIRY_WARNING_DAYS", 40 * 365)
+    assert "201457/1/DUTK" in warned(well.json("doctor"))["key store"]["found"]
+
+
+def test_port_of_another_program_is_found(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(doctor, "PROBE_TIMEOUT_S", 0.2)
+        monkeypatch.setenv("VENDING_PORT", str(other.getsockname()[1]))
+        assert "--port" in failed(well.json("doctor"))["port"]["fix"]
+
+
+def test_port_of_our_own_service_is_fine(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name is the library's
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status":"ok"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("VENDING_PORT", str(server.server_port))
+        told = well.json("doctor")
+        server.shutdown()
+    assert verdicts(told)["port"] == "ok"
+    assert told.code == 0
+
+
+def test_parked_message_is_listed_and_released(well: CommandLine) -> None:
+    append_message(well, age=timedelta(0), is_parked=True)
+    (parked,) = well.json("outbox", "list").document
+    assert (parked["topic"], parked["failure"], parked["tries"]) == ("t", "x", 1)
+    assert well.json("outbox", "release", parked["id"]).document == {"released": 1}
+    assert well.json("outbox", "list").document == []
+    assert well.json("outbox", "release", parked["id"]).document == {"released": 0}

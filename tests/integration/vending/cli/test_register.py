@@ -255,3 +255,12 @@ def tamper(shell: CommandLine) -> None:
         uow.connection.exec_driver_sql("UPDATE postings SET minor = minor + 1 WHERE minor > 0")
         uow.commit()
     database.close()
+
+
+def test_suspended_partner_is_listed_so_until_resumed(shell: CommandLine) -> None:
+    shell.json("partners", "add", "Shop")
+    assert shell.json("partners", "suspend", "Shop").document["status"] == "suspended"
+    (partner,) = shell.json("partners", "list").document
+    assert partner["status"] == "suspended"
+    assert shell.json("partners", "resume", "Shop").document["status"] == "active"
+    assert shell.json("partners", "suspend", "Nobody").error == "partner_not_found"

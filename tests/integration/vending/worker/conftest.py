@@ -7,7 +7,7 @@ import pytest
 from tests.support.deliveries import ScriptedGateway, Town, make_delivery
 from vending.persistence.engine import Database
 from vending.values.clock import FixedClock
-from vending.worker.context import WorkerContext, WorkerMetrics
+from vending.worker.context import WorkerContext
 
 
 @pytest.fixture
@@ -27,7 +27,6 @@ def context(town: Town, gateway: ScriptedGateway) -> WorkerContext:
         database=town.database,
         clock=town.clock,
         metrics=delivery.metrics,
-        worker_metrics=WorkerMetrics(delivery.metrics.registry),
         delivery=delivery,
         resolve_open_sales=lambda limit: limit,
         beat_clock=lambda: None,

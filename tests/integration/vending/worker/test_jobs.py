@@ -182,7 +182,6 @@ def test_untrusted_clock_is_shown_and_raised(town: Town, context: WorkerContext)
         database=context.database,
         clock=context.clock,
         metrics=context.metrics,
-        worker_metrics=context.worker_metrics,
         delivery=context.delivery,
         resolve_open_sales=context.resolve_open_sales,
         beat_clock=jump,

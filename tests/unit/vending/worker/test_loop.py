@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import CollectorRegistry
 
+from vending.observability.metrics import Metrics
 from vending.values.clock import FixedClock
-from vending.worker.context import WorkerMetrics
 from vending.worker.jobs import Attempt, Job
 from vending.worker.loop import FAILURE_PAUSE_S_MAX, Loop, stopped_by_signals
 
@@ -42,7 +42,7 @@ class Bench:
     def start(self) -> Loop:
         return Loop(
             self.jobs,
-            failures=WorkerMetrics(self.registry).failures,
+            failures=Metrics(self.registry).job_failures,
             clock=self.clock,
             stop=self.stop,
             poll_s=POLL_S,
