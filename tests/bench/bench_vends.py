@@ -88,14 +88,15 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=2_000)
     options = parser.parse_args()
     meter_count = (options.size + WARM_UP) // SALES_PER_METER + CLIENTS
-    parts = []
     with tempfile.TemporaryDirectory() as folder, PostgresServer() as server:
         rates = {}
+        meters: list[str] = []
         for name, url in (("sqlite", None), ("postgresql", server.create_database("bench"))):
             place = install(Path(folder) / name, url, meter_count=meter_count)
             with ProductProcess(place, "serve", "--port", "0") as service:
+                meters = place.meters
                 rates[name] = measure(service.port, place.api_key, place.meters, options.size)
-        no_op, no_op_p99_ms = measure_no_op(place.meters, options.size)
+        no_op, no_op_p99_ms = measure_no_op(meters, options.size)
         parts = [
             f"{name} {rate:.0f} vends/s p99 {p99_ms:.0f} ms {rate / no_op:.2f} of no-op"
             for name, (rate, p99_ms) in rates.items()

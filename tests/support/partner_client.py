@@ -55,6 +55,7 @@ class PartnerClient:
             TimeoutError: None came within the tries.
         """
         body = purchase.body()
+        status, answer = 0, b""
         for tries in range(1, TRIES_MAX + 1):
             started_s = time.perf_counter()
             status, answer = self._post(body, {"Idempotency-Key": purchase.key})

@@ -1,6 +1,6 @@
 """Selling around a security module that loses requests and answers, refuses, or takes its time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -164,8 +164,7 @@ class DyingModule(SlowSecurityModule):
     """Takes the process with it, after the module has made its tokens."""
 
     def vend_many(
-        self,
-        requests: list[tuple[KeyReference, CreditTokenRequest]],  # type: ignore[override] # narrower is enough here
+        self, requests: Sequence[tuple[KeyReference, CreditTokenRequest]]
     ) -> list[VendOutcome]:
         super().vend_many(requests)
         raise KeyboardInterrupt
