@@ -30,7 +30,7 @@ profile takes none must not have any.
 """
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -176,6 +176,7 @@ def _check_whole(root: TOMLTable, fleet: FleetPlan) -> None:
     if not fleet.meters:
         raise root.error(key="meters", problem="there is none", remedy="add [[meters]]")
     _refuse_repeats(root, "lines", (line.name for line in fleet.lines))
+    _refuse_repeats(root, "lines", _list_places(fleet.lines))
     _refuse_repeats(root, "meters", (meter.drn.digits for meter in fleet.meters))
     _refuse_repeats(
         root, "meters", (f"unit {meter.unit} of {meter.line}" for meter in fleet.meters)
@@ -184,6 +185,15 @@ def _check_whole(root: TOMLTable, fleet: FleetPlan) -> None:
         if meter.line not in lines:
             problem = f"meter {meter.drn.digits} is on line {meter.line!r}, which is not there"
             raise root.error(key="lines", problem=problem, remedy="add it, or correct its name")
+
+
+def _list_places(lines: Iterable[LinePlan]) -> Iterator[str]:
+    """Yield where each line is reached; port 0 is any free one, and no two are the same."""
+    for line in lines:
+        if line.kind is LineKind.PTY:
+            yield str(line.link)
+        elif line.port:
+            yield f"{line.host}:{line.port}"
 
 
 def _refuse_repeats(root: TOMLTable, key: str, names: Iterable[str]) -> None:

@@ -6,7 +6,6 @@ so a meter that is saved as a whole can never have done one without the other.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import Final
 
 from meter_drivers.protocols.modbus.credit import (
@@ -42,6 +41,7 @@ from vending.sts import (
     ClearCredit,
     ClearTamperCondition,
     InitiateMeterTest,
+    MeterTest,
     SetMaximumPhasePowerUnbalanceLimit,
     SetMaximumPowerLimit,
     SetTariffRate,
@@ -57,22 +57,6 @@ WH_PER_ORDER_UNIT: Final = 10
 """A credit order of the bus counts in 0.01 kWh."""
 SOFTWARE_VERSION: Final = 100
 _ALL_SEGMENTS: Final = 88_888_888
-
-
-class MeterTest(IntEnum):
-    """The bits of an InitiateMeterTest token's control, as makers' leaflets print the tests."""
-
-    LOAD_SWITCH = 0
-    DISPLAY = 1
-    TOTAL_ENERGY = 2
-    KEY_REVISION = 3
-    TARIFF_INDEX = 4
-    TOKEN_READER = 5
-    POWER_LIMIT = 6
-    TAMPER_STATUS = 7
-    POWER = 8
-    SOFTWARE_VERSION = 9
-    PHASE_UNBALANCE_LIMIT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +190,17 @@ def _run_tests(meter: PrepaidMeter, control: int) -> dict[MeterTest, int]:
     values = {
         MeterTest.LOAD_SWITCH: int(electric.actual),
         MeterTest.DISPLAY: _ALL_SEGMENTS,
-        MeterTest.TOTAL_ENERGY: electric.energy_wh // 1000,
-        MeterTest.KEY_REVISION: keys.krn * 10 + keys.kt,
-        MeterTest.TARIFF_INDEX: int(keys.ti),
+        MeterTest.CUMULATIVE_KWH: electric.energy_wh // 1000,
+        MeterTest.KRN: keys.krn * 10 + keys.kt,
+        MeterTest.TI: int(keys.ti),
         MeterTest.TOKEN_READER: 1,
         MeterTest.POWER_LIMIT: electric.settings.power_limit_w or 0,
         MeterTest.TAMPER_STATUS: int(electric.tamper),
-        MeterTest.POWER: flowing_w(electric),
+        MeterTest.POWER_NOW: flowing_w(electric),
         MeterTest.SOFTWARE_VERSION: SOFTWARE_VERSION,
         MeterTest.PHASE_UNBALANCE_LIMIT: electric.settings.phase_unbalance_limit_w or 0,
     }
-    return {test: value for test, value in values.items() if control >> test & 1}
+    return {test: value for test, value in values.items() if control & test}
 
 
 # --- the bus ------------------------------------------------------------------------------------

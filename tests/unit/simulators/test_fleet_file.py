@@ -87,6 +87,19 @@ def test_a_mistake_is_named_with_what_to_do(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ('kind = "tcp"\nport = 5020', "127.0.0.1:5020"),
+        ('kind = "pty"\nlink = "run/closet"', "/fleet/run/closet"),
+    ],
+)
+def test_two_lines_at_one_place_are_refused(fleet_text: str, line: str, place: str) -> None:
+    lines = "".join(f'[[lines]]\nname = "{name}"\n{line}\n' for name in ("one", "other"))
+    with pytest.raises(FleetFileError, match=f"{place} stands twice"):
+        parse(fleet_text + lines)
+
+
 def test_a_fleet_without_meters_is_refused() -> None:
     with pytest.raises(FleetFileError, match=r"add \[\[meters\]\]"):
         parse("format = 1")

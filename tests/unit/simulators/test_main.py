@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,33 +39,44 @@ def test_run_prints_a_json_line_an_event_and_stops_when_asked(
     assert not (fleet_file.parent / "run" / "cabinet").is_symlink()
 
 
-def test_run_shows_a_table_to_people(
-    fleet_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+@pytest.fixture
+def interrupt_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[signal.Signals], None]]:
+    """Give a way to send this process a signal soon after the command listens to it."""
     monkeypatch.setattr("simulators.__main__.REFRESH_S", 0.01)
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        assert execute(["run", str(fleet_file)]) == 0
-    finally:
-        for number, action in signals.items():
-            signal.signal(number, action)
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in asked}
+
+    def interrupt(number: signal.Signals) -> None:
+        def raise_when_listening(_number: int, _frame: object) -> None:
+            if signal.getsignal(number) is not before[number]:
+                signal.raise_signal(number)
+
+        signal.signal(signal.SIGALRM, raise_when_listening)
+        signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+
+    yield interrupt
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, action in before.items():
+        signal.signal(number, action)
+
+
+def test_run_shows_a_table_to_people(
+    fleet_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupt_soon: Callable[[signal.Signals], None],
+) -> None:
+    interrupt_soon(signal.SIGINT)
+    assert execute(["run", str(fleet_file)]) == 0
     assert "2 simulated meters" in capsys.readouterr().out
 
 
 def test_run_prints_events_until_the_last(
-    fleet_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    fleet_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupt_soon: Callable[[signal.Signals], None],
 ) -> None:
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr("simulators.__main__.REFRESH_S", 0.01)
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        assert execute(["run", str(fleet_file), "--json"]) == 0
-    finally:
-        for number, action in signals.items():
-            signal.signal(number, action)
+    interrupt_soon(signal.SIGTERM)
+    assert execute(["run", str(fleet_file), "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert json.loads(lines[-1]) == {"event": "stopped"}
 

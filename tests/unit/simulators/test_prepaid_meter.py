@@ -15,7 +15,6 @@ from meter_drivers.protocols.modbus.credit import (
 from meter_drivers.protocols.modbus.token_entry import compute_entry_digest
 from simulators.meter import EventKind, RelayPosition, Tamper, raise_tamper
 from simulators.prepaid_meter import (
-    MeterTest,
     PrepaidMeter,
     enter_token,
     pass_time,
@@ -35,6 +34,7 @@ from vending.sts import (
     InitiateMeterTest,
     KeyChange,
     KeyType,
+    MeterTest,
     SetMaximumPhasePowerUnbalanceLimit,
     SetMaximumPowerLimit,
     SetTariffRate,
@@ -160,9 +160,9 @@ def test_a_key_change_is_logged_when_it_is_whole(
 
 
 def test_a_test_token_shows_what_was_asked(meter: PrepaidMeter) -> None:
-    token = InitiateMeterTest(control=1 << MeterTest.KEY_REVISION | 1 << MeterTest.TARIFF_INDEX)
+    token = InitiateMeterTest(control=MeterTest.KRN | MeterTest.TI)
     after, entry = enter_token(meter, encode(token, None))
-    assert dict(entry.displays) == {MeterTest.KEY_REVISION: 12, MeterTest.TARIFF_INDEX: 1}
+    assert dict(entry.displays) == {MeterTest.KRN: 12, MeterTest.TI: 1}
     assert after.electric.events[-1].kind is EventKind.METER_TESTED
 
 
@@ -176,9 +176,9 @@ def test_all_ones_ask_for_all_tests(meter: PrepaidMeter) -> None:
     [
         ("00000000000150997584", MeterTest.LOAD_SWITCH),
         ("00000000000167774880", MeterTest.DISPLAY),
-        ("00000000000201328896", MeterTest.TOTAL_ENERGY),
-        ("18446744073843772416", MeterTest.KEY_REVISION),
-        ("36893488147553322496", MeterTest.TARIFF_INDEX),
+        ("00000000000201328896", MeterTest.CUMULATIVE_KWH),
+        ("18446744073843772416", MeterTest.KRN),
+        ("36893488147553322496", MeterTest.TI),
         ("00000000001207974400", MeterTest.POWER_LIMIT),
     ],
 )
