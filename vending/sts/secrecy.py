@@ -1,4 +1,4 @@
-"""What every holder of key bytes refuses."""
+"""What every holder of key bytes refuses (IEC 62055-41, key management: no key is shown)."""
 
 from typing import Never, SupportsIndex
 

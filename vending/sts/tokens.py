@@ -70,15 +70,19 @@ class CreditRegister(IntEnum):
     ALL = 0xFFFF
 
 
-def _require_codable(token: "Token") -> None:
-    """Refuse a record that holds a value its field cannot carry."""
-    for place in layout_of(token).fields:
-        if place.name is not None:
-            encode_value(place, getattr(token, place.name))
+class _Record:
+    """Base of the records: none holds a value that its field cannot carry."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for place in layout_of(self).fields:
+            if place.name is not None:
+                encode_value(place, getattr(self, place.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransferCredit:
+class TransferCredit(_Record):
     """Credit of `units` of 0.1 kWh (0.1 m3 of water or gas, 0.1 minute of time)."""
 
     resource: Resource
@@ -86,24 +90,18 @@ class TransferCredit:
     tid: TokenIdentifier
     units: int
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransferCurrency:
+class TransferCurrency(_Record):
     """Credit of `amount` of 0.00001 of the currency; below zero it takes credit away."""
 
     resource: Resource
     tid: TokenIdentifier
     amount: int
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InitiateMeterTest:
+class InitiateMeterTest(_Record):
     """Tests and displays that any meter of a maker runs; all ones in `control` asks for all.
 
     36 bits of control with a 2-digit manufacturer code, 28 with one of 4 digits.
@@ -113,48 +111,36 @@ class InitiateMeterTest:
     manufacturer: int = 0
     manufacturer_digits: int = 2
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetMaximumPowerLimit:
+class SetMaximumPowerLimit(_Record):
     """MPL: the load at which the meter disconnects, in watts."""
 
     rnd: int
     tid: TokenIdentifier
     limit_w: int
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClearCredit:
+class ClearCredit(_Record):
     """Empties a credit register, or all of them."""
 
     rnd: int
     tid: TokenIdentifier
     register: CreditRegister
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetTariffRate:
+class SetTariffRate(_Record):
     """A rate of 16 bits, coded as agreed with the meter's maker."""
 
     rnd: int
     tid: TokenIdentifier
     rate: int
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Set1stSectionDecoderKey:
+class Set1stSectionDecoderKey(_Record):
     """First section of a key change: attributes of the new key, and its first 4 bytes (NKHO)."""
 
     ken_high: int
@@ -163,90 +149,66 @@ class Set1stSectionDecoderKey:
     kt: KeyType
     nkho: bytes = field(repr=False)
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Set2ndSectionDecoderKey:
+class Set2ndSectionDecoderKey(_Record):
     """Second section of a key change: the new tariff index, and the key's last 4 bytes (NKLO)."""
 
     ken_low: int
     ti: TI
     nklo: bytes = field(repr=False)
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClearTamperCondition:
+class ClearTamperCondition(_Record):
     """Ends a tamper disconnection."""
 
     rnd: int
     tid: TokenIdentifier
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetMaximumPhasePowerUnbalanceLimit:
+class SetMaximumPhasePowerUnbalanceLimit(_Record):
     """MPPUL: the difference between phases at which the meter disconnects, in watts."""
 
     rnd: int
     tid: TokenIdentifier
     limit_w: int
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetWaterMeterFactor:
+class SetWaterMeterFactor(_Record):
     """WMF: a factor of 16 bits, coded as agreed with the meter's maker."""
 
     rnd: int
     tid: TokenIdentifier
     wmf: int
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Set3rdSectionDecoderKey:
+class Set3rdSectionDecoderKey(_Record):
     """Third section of a key change: low 12 bits of the SGC, and key bytes 4 to 7 (NKMO2)."""
 
     sgc_low: int
     nkmo2: bytes = field(repr=False)
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Set4thSectionDecoderKey:
+class Set4thSectionDecoderKey(_Record):
     """Fourth section of a key change: high 12 bits of the SGC, and key bytes 8 to 11 (NKMO1)."""
 
     sgc_high: int
     nkmo1: bytes = field(repr=False)
 
-    def __post_init__(self) -> None:
-        _require_codable(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExtendedToken:
+class ExtendedToken(_Record):
     """Extended token set (STS 202-5): at index 63 a flag, at index 0 a control value."""
 
     rnd: int
     tid: TokenIdentifier
     index: int
     value: int
-
-    def __post_init__(self) -> None:
-        _require_codable(self)
 
 
 CreditToken = TransferCredit | TransferCurrency
@@ -376,15 +338,15 @@ TOKEN_LAYOUTS: Final[Mapping[tuple[int, int], Layout]] = {
 }
 """By class and subclass. Numbers that are not here are reserved."""
 
-_VARIANT_ATTRIBUTES: Final = {
+_VARIANT_ATTRIBUTES: Final[Mapping[object, str]] = {
     layout.record: layout.variant[0] for layout in _LAYOUTS if layout.variant is not None
 }
-_LAYOUTS_BY_RECORD: Final[Mapping[tuple[Callable[..., Token], int | None], Layout]] = {
+_LAYOUTS_BY_RECORD: Final[Mapping[tuple[object, int | None], Layout]] = {
     (layout.record, layout.variant and layout.variant[1]): layout for layout in _LAYOUTS
 }
 
 
-def layout_of(token: Token) -> Layout:
+def layout_of(token: _Record) -> Layout:
     """Return the row of the table that lays this token out.
 
     Raises:
