@@ -47,13 +47,16 @@ class Turns:
         with self._changed:
             turn = (urgency, next(self._numbers))
             heapq.heappush(self._waiting, turn)
-            is_mine = self._changed.wait_for(
-                lambda: not self._is_taken and self._waiting[0] == turn, timeout_s
-            )
-            self._waiting.remove(turn)
-            heapq.heapify(self._waiting)
-            if not is_mine:
+            try:
+                is_mine = self._changed.wait_for(
+                    lambda: not self._is_taken and self._waiting[0] == turn, timeout_s
+                )
+            finally:
+                # Also when the wait is interrupted: a turn left behind would block the line.
+                self._waiting.remove(turn)
+                heapq.heapify(self._waiting)
                 self._changed.notify_all()
+            if not is_mine:
                 reason = f"no turn on the line in {timeout_s:.0f} s; too many meters are polled"
                 raise LineBusyError(self._link, reason)
             self._is_taken = True

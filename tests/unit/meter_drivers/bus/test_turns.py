@@ -1,3 +1,4 @@
+import signal
 import threading
 
 import pytest
@@ -55,4 +56,24 @@ def test_turn_ends_when_its_owner_fails() -> None:
     with pytest.raises(ZeroDivisionError), turns.take(Urgency.READ, timeout_s=1):
         raise ZeroDivisionError
     with turns.take(Urgency.READ, timeout_s=0.01):
+        pass
+
+
+def test_waiter_that_was_interrupted_stands_in_nobodys_way() -> None:
+    class InterruptedWaitError(Exception):
+        pass
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise InterruptedWaitError
+
+    turns = Turns("line")
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with turns.take(Urgency.READ, timeout_s=1):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(InterruptedWaitError), turns.take(Urgency.CREDIT, timeout_s=5):
+                pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with turns.take(Urgency.READ, timeout_s=0.1):
         pass

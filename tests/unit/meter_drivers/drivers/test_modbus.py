@@ -86,7 +86,8 @@ def test_meter_that_can_only_be_switched_neither_identifies_nor_reads(connect: C
 def test_credit_without_token_blocks_has_no_last_tid(
     connect: Connect, prepay_meter: PrepayMeter, reference: Profile
 ) -> None:
-    blocks = {key: at for key, at in reference.blocks.items() if key is not Block.TOKEN_RESULT}
+    blocks = dict(reference.blocks)
+    del blocks[Block.TOKEN_RESULT]
     declared = reference.capabilities - {Capability.ACCEPT_TOKEN}
     meter = connect(prepay_meter, replace(reference, blocks=blocks, capabilities=declared))
     assert meter.read_credit().last_tid is None
