@@ -43,13 +43,16 @@ def downgrade() -> None:
 
 
 def _quote_columns() -> list[sa.Column[object]]:
-    amounts = ("tender", "brought_forward", "net", "vat", "carried_forward", "rounding_expense")
+    names = ("tender", "brought_forward", "net", "vat", "carried_forward", "rounding_expense")
+    amounts: list[sa.Column[object]] = [
+        sa.Column(f"{name}_minor", BigInt, nullable=False) for name in names
+    ]
     return [
         sa.Column("tariff_id", UUIDColumn, sa.ForeignKey("tariffs.id"), nullable=False),
         sa.Column("tariff_code", sa.Text, nullable=False),
         sa.Column("tariff_version", BigInt, nullable=False),
         sa.Column("currency", sa.Text, nullable=False),
-        *(sa.Column(f"{amount}_minor", BigInt, nullable=False) for amount in amounts),
+        *amounts,
         sa.Column("units", BigInt, nullable=False),
         sa.Column("units_on_token", BigInt, nullable=False),
     ]

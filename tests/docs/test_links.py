@@ -49,10 +49,18 @@ def command_tree(program: str) -> Any:  # noqa: ANN401 # Typer's own classes are
             return get_command(meterctl)
         case "metersim":
             return get_command(metersim)
-    app = typer.Typer()
-    for module in dict.fromkeys(COMMANDS.values()):
-        importlib.import_module(f"vending.cli.{module}").register(app)
-    return get_command(app)
+        case "vending":
+            app = typer.Typer()
+            for module in dict.fromkeys(COMMANDS.values()):
+                importlib.import_module(f"vending.cli.{module}").register(app)
+            return get_command(app)
+        case _:
+            raise LookupError(program)
+
+
+def test_program_that_is_not_ours_has_no_commands() -> None:
+    with pytest.raises(LookupError):
+        command_tree("metertool")
 
 
 def unknown_words(program: str, arguments: str) -> list[str]:

@@ -44,10 +44,15 @@ class Counter:
         drn = self.shop.meters[meter].pan.iain
         return {"meter": drn, "tender": {"minor": minor, "currency": "KES"}, **more}
 
-    def sell(self, key: str, body: Mapping[str, Any] | None = None, **headers: str) -> Response:
-        return self.client.post(
-            SALES, json=body or self.body(), headers={**self.headers(key=key), **headers}
-        )
+    def sell(
+        self,
+        key: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        told = {**self.headers(key=key), **(headers or {})}
+        return self.client.post(SALES, json=body or self.body(), headers=told)
 
     def quote(self, body: Mapping[str, Any] | None = None) -> Response:
         return self.client.post(QUOTES, json=body or self.body(), headers=self.headers())
@@ -55,10 +60,12 @@ class Counter:
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Response:
         return self.client.get(path, headers=self.headers(), params=params)
 
-    def send(self, path: str, content: bytes, **headers: str) -> Response:
+    def send(
+        self, path: str, content: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """Send bytes as they are; the key is taken from the bytes, so that none repeats."""
         told = {"Content-Type": "application/json", **self.headers(key=f"k-{hash(content)}")}
-        return self.client.post(path, content=content, headers={**told, **headers})
+        return self.client.post(path, content=content, headers={**told, **(headers or {})})
 
     def rival_key(self, name: str = "Rival Kiosk") -> str:
         """The API key of another partner."""

@@ -67,6 +67,8 @@ def commands(text: str) -> list[Command]:
                 found += [Command(line, "") for line in lines if line]
             case "console":
                 found += _console_commands(block.text)
+            case _:
+                pass  # a block of another language holds no commands
     return found
 
 

@@ -64,6 +64,10 @@ def _inner_faults(value: object, schema: Schema, root: Schema, at: str) -> Itera
                 yield from list_faults(item, schema.get("items", {}), root, f"{at}[{index}]")
         case dict():
             yield from _object_faults(value, schema, root, at)
+        case None | bool():
+            pass  # nothing inside
+        case _:
+            yield f"{at}: teach the validator {type(value).__name__}"
 
 
 def _is_of_type(value: object, name: str) -> bool:

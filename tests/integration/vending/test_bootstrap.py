@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from vending.bootstrap import (
     KeyStoreSecretMissingError,
@@ -72,14 +73,16 @@ def test_tables_of_another_release_are_refused(settings: Settings, fixed_clock: 
 # --- what opens the key store, in this order -----------------------------------------------------
 def test_named_key_file_comes_first(tmp_path: Path) -> None:
     named = tmp_path / "named.key"
-    settings = Settings(data_dir=tmp_path, key_store_key_file=named, key_store_passphrase="x" * 20)
+    settings = Settings(
+        data_dir=tmp_path, key_store_key_file=named, key_store_passphrase=SecretStr("x" * 20)
+    )
     unlock = unlock_of(settings)
     assert isinstance(unlock, KeyFile)
     assert unlock.path == named
 
 
 def test_passphrase_comes_before_the_own_key_file(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, key_store_passphrase="x" * 20)
+    settings = Settings(data_dir=tmp_path, key_store_passphrase=SecretStr("x" * 20))
     KeyFile.create(settings.own_key_file)
     assert isinstance(unlock_of(settings), Passphrase)
 
@@ -98,4 +101,4 @@ def test_nothing_at_all_is_refused(settings: Settings) -> None:
 
 def test_short_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeakPassphraseError):
-        unlock_of(Settings(data_dir=tmp_path, key_store_passphrase="short"))
+        unlock_of(Settings(data_dir=tmp_path, key_store_passphrase=SecretStr("short")))

@@ -176,7 +176,7 @@ def test_no_secret_is_in_the_trace_of_a_refusal(monkeypatch: pytest.MonkeyPatch)
 def test_settings_do_not_change() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 1  # type: ignore[misc] # the point of the test
+        settings.port = 1
 
 
 def test_misspelt_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ def test_json_that_is_no_request_is_invalid(sqlite_counter: Counter, content: by
 )  # fmt: skip
 def test_other_content_types_are_refused(sqlite_counter: Counter, content_type: str) -> None:
     content = json.dumps(sqlite_counter.body()).encode()
-    answer = sqlite_counter.send(SALES, content, **{"Content-Type": content_type})
+    answer = sqlite_counter.send(SALES, content, headers={"Content-Type": content_type})
     assert (answer.status_code, problem(answer)["code"]) == (400, "request_malformed")
 
 
@@ -148,7 +148,7 @@ def test_content_type_of_json_is_taken_in_every_spelling(
     sqlite_counter: Counter, content_type: str
 ) -> None:
     content = json.dumps(sqlite_counter.body()).encode()
-    answer = sqlite_counter.send(SALES, content, **{"Content-Type": content_type})
+    answer = sqlite_counter.send(SALES, content, headers={"Content-Type": content_type})
     assert answer.status_code == 201
 
 

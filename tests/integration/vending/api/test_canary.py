@@ -71,7 +71,7 @@ def test_no_secret_leaves_the_service(sqlite_counter: Counter, written: io.Strin
 def test_log_line_of_a_request_tells_who_what_and_how_long(
     sqlite_counter: Counter, written: io.StringIO
 ) -> None:
-    sqlite_counter.sell("k-1", **{"X-Request-Id": "req-1"})
+    sqlite_counter.sell("k-1", headers={"X-Request-Id": "req-1"})
     (line,) = [json.loads(one) for one in written.getvalue().splitlines() if '"request"' in one]
     assert line["request_id"] == "req-1"
     assert line["route"] == SALES

@@ -31,7 +31,7 @@ def test_request_id_of_the_caller_is_kept_when_harmless(sqlite_counter: Counter)
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\tb", "<script>", "\u00e9"])
 def test_request_id_that_could_do_harm_is_replaced(sqlite_counter: Counter, given: str) -> None:
-    headers = {"X-Request-Id": given.encode("latin-1")}
+    headers = {b"X-Request-Id": given.encode("latin-1")}
     told = sqlite_counter.client.get("/healthz", headers=headers)
     assert re.fullmatch(r"[0-9a-f]{16}", told.headers["x-request-id"])
 
@@ -61,7 +61,7 @@ def test_failure_of_ours_tells_nothing_and_leaves_the_outcome_open(
         raise RuntimeError(message)
 
     object.__setattr__(sqlite_counter.container.desk, "draw_rnd", fail)
-    answer = sqlite_counter.sell("k-1", **{"X-Request-Id": "trace-me"})
+    answer = sqlite_counter.sell("k-1", headers={"X-Request-Id": "trace-me"})
     document = problem(answer)
     assert (answer.status_code, document["code"]) == (500, "internal_error")
     assert (document["outcome"], document["retryable"]) == ("unknown", True)

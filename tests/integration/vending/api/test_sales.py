@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from httpx2 import Response
+from httpx2 import Headers, Response
 
 from tests.support.api import SALES, Counter, problem
 from vending.commands.model import CommandKind, NewCommand
@@ -222,7 +222,7 @@ def test_sale_without_a_key_is_refused(sqlite_counter: Counter) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\tb", "k" * 256, "\u00e9"])
 def test_key_of_another_form_is_refused(sqlite_counter: Counter, key: str) -> None:
-    headers = {**sqlite_counter.headers(), "Idempotency-Key": key.encode("latin-1")}
+    headers = Headers(sqlite_counter.headers(key=key), encoding="latin-1")
     answer = sqlite_counter.client.post(SALES, json=sqlite_counter.body(), headers=headers)
     assert (answer.status_code, problem(answer)["code"]) == (400, "idempotency_key_invalid")
 

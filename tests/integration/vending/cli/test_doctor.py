@@ -1,3 +1,4 @@
+import os
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
@@ -92,7 +93,7 @@ def test_folder_that_a_group_may_read_is_fine(well: CommandLine, mode: int) -> N
 def test_folder_that_cannot_be_written_is_found(
     well: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     check = doctor._check_folder(well.folder)
     assert check.verdict is doctor.Verdict.FAILED
     assert "cannot be written" in check.fix

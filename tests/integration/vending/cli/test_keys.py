@@ -5,6 +5,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,13 @@ def parts_of(key_hex: str) -> tuple[str, str]:
 FIRST, SECOND = parts_of(DKGA04_HEX)
 
 
-def import_key(shell: CommandLine, *more: str, text: str = f"{FIRST}\n{SECOND}\n") -> str:
+def import_key(
+    shell: CommandLine, *more: str, text: str = f"{FIRST}\n{SECOND}\n"
+) -> dict[str, Any]:
     path = shell.write("components", text)
-    return shell.json("keys", "import", *KEY, "--components", path, *more).document
+    document = shell.json("keys", "import", *KEY, "--components", path, *more).document
+    assert isinstance(document, dict)
+    return document
 
 
 def test_components_from_a_file_make_a_key(shell: CommandLine) -> None:

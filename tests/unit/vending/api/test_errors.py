@@ -56,5 +56,5 @@ def test_answer_says_when_to_come_back_and_how_to_log_in() -> None:
 
 
 def test_fault_without_a_field_is_a_fault_of_the_body() -> None:
-    document = json.loads(problem_response(RequestInvalidError([])).body)
+    document = json.loads(bytes(problem_response(RequestInvalidError([])).body))
     assert (document["detail"], document["errors"]) == ("body: unreadable", [])

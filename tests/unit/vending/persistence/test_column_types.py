@@ -2,19 +2,26 @@ import uuid
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import make_url
+from sqlalchemy.engine import Dialect
 
 from vending.persistence.column_types import (
     BigInt,
     Flag,
+    Json,
     JSONColumn,
     SmallInt,
     UTCDateTime,
     UUIDColumn,
 )
 
-SQLITE = sqlite.dialect()
-POSTGRESQL = postgresql.dialect()
+
+def dialect_of(url: str) -> Dialect:
+    return make_url(url).get_dialect()()
+
+
+SQLITE = dialect_of("sqlite://")
+POSTGRESQL = dialect_of("postgresql+psycopg://")
 IDENTIFIER = uuid.UUID("0193611f-3000-7000-8000-00000000abcd")
 INSTANT = datetime(2026, 11, 25, 8, 0, 0, 123456, tzinfo=UTC)
 
@@ -74,7 +81,7 @@ def test_flag_is_a_digit_on_sqlite() -> None:
 
 
 def test_document_is_stored_with_sorted_keys_on_sqlite() -> None:
-    document = {"b": [1, None, True], "a": "电"}
+    document: Json = {"b": [1, None, True], "a": "电"}
     stored = JSONColumn().process_bind_param(document, SQLITE)
     assert stored == '{"a":"电","b":[1,null,true]}'
     assert JSONColumn().process_result_value(stored, SQLITE) == document
@@ -83,7 +90,7 @@ def test_document_is_stored_with_sorted_keys_on_sqlite() -> None:
 
 @pytest.mark.parametrize("column_type", [Flag(), UTCDateTime(), UUIDColumn(), JSONColumn()])
 @pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL], ids=["sqlite", "postgresql"])
-def test_null_stays_null(column_type: Flag, dialect: sqlite.dialect) -> None:
+def test_null_stays_null(column_type: Flag, dialect: Dialect) -> None:
     assert column_type.process_bind_param(None, dialect) is None
     assert column_type.process_result_value(None, dialect) is None
 

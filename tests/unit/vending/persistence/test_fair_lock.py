@@ -60,7 +60,7 @@ def test_lock_handed_over_in_the_last_moment_is_ours() -> None:
         def __exit__(self, *_: object) -> None:
             guard.release()
 
-    lock._guard = HandsOver()  # type: ignore[assignment]
+    lock._guard = HandsOver()  # type: ignore[assignment] # used only by `with`
     lock.acquire()
     lock.release()
     assert not lock._is_held
