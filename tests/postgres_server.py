@@ -183,7 +183,7 @@ def _initialise(data: Path) -> pgserver.PostgresServer:
     at once.
     """
     data.mkdir()
-    with (Path(tempfile.gettempdir()) / "vending-pg.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"vending-pg-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _sweep(data.parent.parent)
         wheel = pgserver.get_server(data, cleanup_mode=None, start=False)

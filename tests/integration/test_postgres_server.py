@@ -5,9 +5,8 @@ import sys
 import threading
 
 import psutil
-import pytest
 
-from tests.postgres_server import SETPRIV, PostgresServer
+from tests.postgres_server import PostgresServer
 
 OWNER = """
 import sys
@@ -27,7 +26,6 @@ def wait_until_gone(pid: int) -> None:
     raise AssertionError("the server outlived its owner")
 
 
-@pytest.mark.skipif(SETPRIV is None, reason="setpriv is part of util-linux, on Linux only")
 def test_a_killed_owner_takes_its_server_along() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

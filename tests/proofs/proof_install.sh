@@ -2,7 +2,7 @@
 # Proves that a bare Debian becomes a serving product by docs/deploy/install.sh alone.
 #
 # A minimal Debian is unpacked into a temporary folder, this checkout's HEAD is put into it and
-# installed there in a chroot; then the account `vending` initialises a data folder and serves,
+# installed there in a chroot; then the account `vending` makes a data folder and a key and serves,
 # and /healthz and /readyz are asked for from outside. Everything is stopped and removed at the
 # end. The last line holds the figures; the exit status is 1 after any failure.
 #
@@ -198,11 +198,20 @@ with socket.socket() as probe:
     print(probe.getsockname()[1])')
     mkdir -p "$root/run/credentials"
     head -c 32 /dev/urandom | base64 >"$root/run/credentials/key_store_passphrase"
+    for _ in 1 2; do
+        head -c 20 /dev/urandom | od -An -v -t x1 | tr -d ' \n'
+        echo
+    done >"$root/run/credentials/components"
     chroot "$root" chown -R vending:vending /run/credentials
-    chmod 0400 "$root/run/credentials/key_store_passphrase"
+    chmod 0400 "$root"/run/credentials/*
     say 'runs vending init'
     (become_vending timeout 120 vending init) >"$work/init.log" 2>&1 ||
         { tail -n 40 "$work/init.log" >&2 && fail 'vending init failed'; }
+    # A service without a vending key is not ready.
+    (become_vending timeout 120 vending keys import --sgc 123456 --krn 1 \
+        --components /run/credentials/components) >"$work/keys.log" 2>&1 ||
+        { tail -n 40 "$work/keys.log" >&2 && fail 'vending keys import failed'; }
+    rm "$root/run/credentials/components"
 }
 
 # Asks for a path from outside the chroot until it answers 200, the server ends or time is up.
@@ -242,7 +251,7 @@ serve() {
     server_pid=$!
     local server_uid status=0
     healthy_s=$(await_answer /healthz) || { tail -n 40 "$work/serve.log" >&2 && fail '/healthz'; }
-    await_answer /readyz >/dev/null || { tail -n 40 "$work/serve.log" >&2 && fail '/readyz'; }
+    await_answer /readyz >/dev/null || { tail -n 10 "$work/serve.log" >&2 && fail '/readyz'; }
     server_uid=$(awk '/^Uid:/ { print $2 }' "/proc/$server_pid/status")
     [ "$server_uid" -ne 0 ] || fail 'the server runs as root'
     kill -TERM "$server_pid"
@@ -250,6 +259,22 @@ serve() {
         fail "the server did not stop within $stop_limit_s s of SIGTERM"
     wait "$server_pid" || status=$?
     [ "$status" -eq 0 ] || [ "$status" -eq 143 ] || fail "the server ended with status $status"
+}
+
+# systemd finds no fault with the units, alone and with the drop-in for a PostgreSQL beside them.
+verify_units() {
+    local unit told drop_ins=$root/run/systemd/system
+    for unit in '' vending vending-worker; do
+        if [ -n "$unit" ]; then
+            mkdir -p "$drop_ins/$unit.service.d"
+            cp "$repository/docs/deploy/systemd/postgresql.conf" "$drop_ins/$unit.service.d/"
+        fi
+        told=$(in_root systemd-analyze verify --man=no /etc/systemd/system/vending.service \
+            /etc/systemd/system/vending-worker.service /etc/systemd/system/vending.target 2>&1) ||
+            fail "systemd refuses the units: $told"
+        [ -z "$told" ] || fail "systemd finds fault with the units: $told"
+    done
+    rm -rf "$drop_ins"
 }
 
 # Has systemd run the units, with every restriction they carry, and asks them the same questions.
@@ -265,6 +290,7 @@ serve_by_units() {
         in_root /usr/src/vending/docs/deploy/install.sh units &&
         in_root systemctl enable vending.target vending.service vending-worker.service; } \
         >"$work/units.log" 2>&1 || { tail -n 20 "$work/units.log" >&2 && fail 'the units'; }
+    verify_units
     rm -rf "$root/usr/src/vending" "$root/usr/sbin/policy-rc.d"
     umount "$root/proc"
     (
