@@ -50,6 +50,12 @@ def print_note(text: str, *, as_json: bool) -> None:
         _console.print(escape(text), highlight=False)
 
 
+def print_line(text: str, *, as_json: bool) -> None:
+    """Print one of many lines as it is, unwrapped, so that other programs can read them too."""
+    if not as_json:
+        sys.stdout.write(text + "\n")
+
+
 def print_problem(
     code: str, message: str, remedy: str, *, as_json: bool, report: Row | None = None
 ) -> None:

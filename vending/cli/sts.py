@@ -1,7 +1,9 @@
 """sts: run conformance vectors, explain a token."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import typer
@@ -12,6 +14,7 @@ from vending.cli.output import (
     JsonOption,
     Row,
     print_document,
+    print_line,
     print_note,
     progress_bar,
 )
@@ -23,11 +26,14 @@ from vending.meters.service import find_meters
 from vending.sts import (
     SGC,
     TI,
+    AuthenticationResult,
     BaseDate,
     EncryptionAlgorithm,
     KeyType,
     MeterPAN,
     Rejection,
+    Result,
+    TokenResult,
     group_digits,
     ungroup_digits,
 )
@@ -35,6 +41,17 @@ from vending.sts.conformance import VectorOutcome, check_vector, list_vectors
 from vending.sts.explain import explain
 
 app: Final = typer.Typer(help="The STS engine: conformance, decoding.", no_args_is_help=True)
+
+
+_MEANINGS: Final[Mapping[Result, str]] = MappingProxyType(
+    {
+        TokenResult.FORMAT_ERROR: "not 20 digits, or a number that no token has",
+        TokenResult.FUNCTION_ERROR: "a class, subclass or function that the standard reserves",
+        TokenResult.RANGE_ERROR: "authentic, and a field holds a value it may not",
+        AuthenticationResult.CRC_ERROR: "not made for this meter's key, or a digit is wrong",
+    }
+)
+"""What a rejection means to a clerk; those that take a meter's memory are never given here."""
 
 
 class VectorFileError(VendingError):
@@ -99,7 +116,7 @@ def conformance(
     }
     for outcome in outcomes:
         verdict = "ok" if outcome.passed else f"differs: {outcome.message}"
-        print_note(f"{outcome.id}  {outcome.kind}  {verdict}", as_json=as_json)
+        print_line(f"{outcome.id}  {outcome.kind}  {verdict}", as_json=as_json)
     print_note(f"{len(outcomes) - failed_count} of {len(outcomes)} vectors agree", as_json=as_json)
     if failed_count:
         raise ConformanceError(failed_count, report)
@@ -112,7 +129,9 @@ def decode(
     token: Annotated[list[str], typer.Argument(help="20 digits; blanks and dashes are ignored.")],
     meter: Annotated[str, typer.Option("--meter", help="DRN or MeterPAN.")],
     sgc: Annotated[str | None, typer.Option("--sgc", help="Supply group code.")] = None,
-    krn: Annotated[int | None, typer.Option("--krn", help="Key revision number.")] = None,
+    krn: Annotated[
+        int | None, typer.Option("--krn", min=1, max=9, help="Key revision number.")
+    ] = None,
     kt: Annotated[int, typer.Option("--kt", help="Key type.")] = 2,
     ti: Annotated[str, typer.Option("--ti", help="Tariff index.")] = "01",
     ea: Annotated[int, typer.Option("--ea", help="Encryption algorithm: 7 or 11.")] = 7,
@@ -147,13 +166,11 @@ def _explain(told: object, digits: str, pan: MeterPAN, base_date: BaseDate) -> d
     heading: dict[str, object] = {"digits": group_digits(digits), "meter": pan.digits}
     match told:
         case Rejection():
-            return {**heading, "result": told.result.name, "meaning": str(told.result.value)}
+            meaning = _MEANINGS[told.result]
+            return {**heading, "result": told.result.value, "meaning": meaning}
         case KeyChangeSection():
-            return {
-                **heading,
-                "result": "accepted",
-                "token": f"section {told.section} of a key change; its key stays hidden",
-            }
+            fields = {one.label: one.value for one in told.told}
+            return {**heading, "result": "accepted", **fields}
         case _:
             lines = explain(told, base_date=base_date)  # type: ignore[arg-type] # the rest are tokens
             return {**heading, "result": "accepted", **{one.label: one.value for one in lines}}
@@ -172,7 +189,7 @@ def _outcome_row(outcome: VectorOutcome) -> dict[str, object]:
 
 def _read_json(path: Path) -> object:
     try:
-        document: object = json.loads(path.read_text("utf-8"))
+        document: object = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise VectorFileError(str(path), error.strerror or "cannot be read") from error
     except (ValueError, RecursionError) as error:

@@ -93,7 +93,7 @@ def test_token_of_another_meter_is_rejected_and_that_is_an_answer(keyed: Command
 @pytest.mark.parametrize("digits", ["1", "9" * 20, "x" * 20, "\u0661" * 20])
 def test_digits_that_are_no_token_are_told_so(keyed: CommandLine, digits: str) -> None:
     told = keyed.json("sts", "decode", digits, "--meter", PAN, *REGISTER)
-    assert (told.code, told.document["result"]) == (0, "FORMAT_ERROR")
+    assert (told.code, told.document["result"]) == (0, "FormatError")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,7 @@ def test_digits_that_are_no_token_are_told_so(keyed: CommandLine, digits: str) -
         (TOKEN, (), "meter_key_unknown"),
         (TOKEN, ("--sgc", "201457"), "meter_key_unknown"),
         (TOKEN, ("--sgc", "999999", "--krn", "1"), "key_not_found"),
+        (TOKEN, ("--sgc", "201457", "--krn", "99"), "usage"),
         (TOKEN, (*REGISTER, "--ea", "9"), "sts_unsupported"),
         (TOKEN, (*REGISTER, "--kt", "7"), "sts_field_range"),
         (TOKEN, (*REGISTER, "--ti", "x"), "sts_field_format"),
@@ -119,3 +120,17 @@ def test_token_is_explained_under_the_key_of_a_registered_meter(keyed: CommandLi
     path = keyed.write("m.csv", f"{columns}\n{PAN},201457,1,2,01,7,4,2014,RES-1,KES\n")
     assert keyed.json("import", "meters", path).code == 0
     assert keyed.json("sts", "decode", TOKEN, "--meter", PAN).document["result"] == "accepted"
+
+
+def test_section_of_a_key_change_is_told_without_its_key(keyed: CommandLine) -> None:
+    told = keyed.json("sts", "decode", "06510894141453018386", "--meter", PAN, *REGISTER)
+    assert told.code == 0
+    assert told.document["token"] == "Set1stSectionDecoderKey"
+    assert "87f3ccbb" not in told.out.lower()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "\ufeff{}"])
+def test_file_that_is_nested_or_marked_oddly_is_refused_clearly(
+    shell: CommandLine, text: str
+) -> None:
+    assert shell.json("sts", "conformance", shell.write("f.json", text), data=False).code == 1
