@@ -11,9 +11,10 @@ from tests.postgres_server import memory_folder
 PROOFS = Path(__file__).parents[1] / "proofs"
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("proof", "size", "first_word"),
-    [("proof_vends.py", 150, "vends:"), ("proof_kill.py", 2, "kill:")],
+    [("proof_vends.py", 150, "vends:"), ("proof_kill.py", 4, "kill:")],
 )
 def test_proof_holds_at_a_small_size(
     proof: str, size: int, first_word: str, tmp_path: Path
@@ -26,7 +27,7 @@ def test_proof_holds_at_a_small_size(
         ],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -126,7 +126,7 @@ def run_round(site: Site, number: int, tally: Tally) -> None:
         for client in range(clients)
     ]
     tally.purchases |= {purchase.key: purchase for order in orders for purchase in order}
-    name, kill = site.rng.choice(sorted(site.victims().items()))
+    name, kill = _choose_victim(site, number)
     delay_s = site.rng.uniform(0.05, KILL_AFTER_S_MAX)
     replied_s: list[float] = []
 
@@ -148,6 +148,12 @@ def run_round(site: Site, number: int, tally: Tally) -> None:
     later_s = [moment for moment in replied_s if moment > site.back_s]
     if later_s:
         tally.recoveries_s.append(min(later_s) - killed_s)
+
+
+def _choose_victim(site: Site, number: int) -> tuple[str, Callable[[], None]]:
+    """Each kind of death in its turn, so that a few rounds show all of them."""
+    victims = sorted(site.victims().items())
+    return victims[number % len(victims)]
 
 
 def repeat_all(site: Site, tally: Tally) -> None:
