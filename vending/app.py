@@ -9,6 +9,7 @@ from vending.api.errors import install_error_handlers
 from vending.api.in_flight import InFlightKeys
 from vending.api.middleware import RequestScope
 from vending.api.problems import PROBLEM_SCHEMA
+from vending.api.recent_proofs import RecentProofs
 from vending.api.routes import list_routers
 from vending.bootstrap import Container
 
@@ -26,6 +27,7 @@ def create_app(container: Container) -> FastAPI:
     )
     app.state.container = container
     app.state.in_flight = InFlightKeys()
+    app.state.recent_proofs = RecentProofs(container.clock)
     for router in list_routers():
         app.include_router(router)
     install_error_handlers(app)

@@ -1,13 +1,18 @@
-"""What routes ask for: the container, the partner behind the key, the idempotency key."""
+"""What routes ask for: the container, the partner behind the key, the idempotency key.
+
+They are `async` because none blocks: a plain function would cost a hop to a thread and back.
+"""
 
 import re
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from vending.api.errors import IdempotencyKeyInvalidError, IdempotencyKeyMissingError
 from vending.api.in_flight import InFlightKeys
+from vending.api.recent_proofs import RecentProofs
 from vending.bootstrap import Container
 from vending.partners.errors import UnauthenticatedError
 from vending.partners.model import Partner
@@ -20,14 +25,14 @@ _bearer: Final = HTTPBearer(
 )
 
 
-def get_container(request: Request) -> Container:
+async def get_container(request: Request) -> Container:
     """Return what this process works with."""
     container = request.app.state.container
     assert isinstance(container, Container)
     return container
 
 
-def get_in_flight(request: Request) -> InFlightKeys:
+async def get_in_flight(request: Request) -> InFlightKeys:
     """Return the keys that this process works on right now."""
     keys = request.app.state.in_flight
     assert isinstance(keys, InFlightKeys)
@@ -38,11 +43,12 @@ ContainerDep = Annotated[Container, Depends(get_container)]
 InFlightDep = Annotated[InFlightKeys, Depends(get_in_flight)]
 
 
-def get_partner(
+async def get_partner(
+    request: Request,
     container: ContainerDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Partner:
-    """Return the partner whose key came with the request.
+    """Return the partner whose key came with the request; a revoked key may pass for a second.
 
     Raises:
         UnauthenticatedError: There is no key, or it is no valid one.
@@ -50,11 +56,23 @@ def get_partner(
     """
     if credentials is None:
         raise UnauthenticatedError
+    proofs = request.app.state.recent_proofs
+    assert isinstance(proofs, RecentProofs)
+    presented = credentials.credentials
+    partner = proofs.find(presented)
+    if partner is None:
+        asked_at_s = container.clock.monotonic_s()
+        partner = await run_in_threadpool(_load_partner, container, presented)
+        proofs.remember(presented, partner, asked_at_s)
+    return partner
+
+
+def _load_partner(container: Container, presented: str) -> Partner:
     with container.database.read() as connection:
-        return authenticate(connection, credentials.credentials, container.clock.now())
+        return authenticate(connection, presented, container.clock.now())
 
 
-def get_idempotency_key(
+async def get_idempotency_key(
     key: Annotated[
         str | None,
         Header(

@@ -1,9 +1,11 @@
 """Routes of quotes and sales."""
 
+import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
 
 from vending.api.deps import ContainerDep, IdempotencyKeyDep, InFlightDep, PartnerDep
 from vending.api.errors import PROBLEM_TYPE, encoded, problem_response
@@ -19,11 +21,13 @@ from vending.api.schemas import (
     SaleStatusOut,
 )
 from vending.api.views import sale_status
-from vending.sales.model import Answer
+from vending.sales.errors import LaneFullError
+from vending.sales.model import Answer, Declined, VendOutcome, VendRequest
 from vending.sales.receipt import quote_document
+from vending.sales.service.desk import SalesDesk
 from vending.sales.service.lookups import reprint
 from vending.sales.service.quotes import quote
-from vending.sales.service.vend import vend
+from vending.sales.service.vend import vend, vend_soon
 from vending.values.identifiers import IdempotencyKey, SaleId
 
 router: Final = new_router("sales")
@@ -57,7 +61,7 @@ def create_quote(body: QuoteIn, partner: PartnerDep, container: ContainerDep) ->
     status_code=201,
     responses={201: {"model": SaleOut}, **problems(400, 401, 404, 409, 413, 422, 429, 503)},
 )
-def create_sale(
+async def create_sale(
     body: SaleIn,
     partner: PartnerDep,
     key: IdempotencyKeyDep,
@@ -69,12 +73,24 @@ def create_sale(
         in_flight.hold(partner.id, key),
         container.metrics.vend_duration.time(),
     ):
-        outcome = vend([body.to_request(partner.id, key)], container.desk)[0]
+        outcome = await _vend(body.to_request(partner.id, key), container.desk)
     if not isinstance(outcome, Answer):
         container.metrics.vends.labels(outcome.error.code).inc()
         return problem_response(outcome.error)
     container.metrics.vends.labels("replayed" if outcome.replayed else "issued").inc()
     return stored_response(outcome)
+
+
+async def _vend(request: VendRequest, desk: SalesDesk) -> VendOutcome:
+    """Wait for the lane without a thread; shielded, as a caller who is gone stops no sale."""
+    try:
+        if desk.security_module.is_local:
+            outcomes = await asyncio.shield(asyncio.wrap_future(vend_soon([request], desk)))
+        else:
+            outcomes = await run_in_threadpool(vend, [request], desk)
+    except LaneFullError as refusal:
+        return Declined(refusal)
+    return outcomes[0]
 
 
 @router.get(

@@ -11,7 +11,8 @@ VendingError
 ├── QuoteNotFoundError, QuoteExpiredError, QuoteUsedError, QuoteChangedError
 ├── SaleNotFoundError
 ├── SaleNotReprintableError     the sale has no token
-└── ClockJumpedError            the clock disagrees with the last committed time
+├── ClockJumpedError            the clock disagrees with the last committed time
+└── LaneFullError               more requests wait than can be answered soon
 """
 
 from datetime import datetime
@@ -195,4 +196,18 @@ class ClockJumpedError(VendingError):
             f"the clock says {now.isoformat()}, the last committed time was {seen_at.isoformat()}",
             now=now.isoformat(),
             seen_at=seen_at.isoformat(),
+        )
+
+
+class LaneFullError(VendingError):
+    """More requests wait for this process than it could answer soon."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "lane_full"
+    remedy = "Wait a second, then send the same request again with the same key."
+    retryable = True
+
+    def __init__(self, queued_count: int) -> None:
+        super().__init__(
+            f"{queued_count} requests wait already; nothing happened", queued_count=queued_count
         )

@@ -1,18 +1,28 @@
 """The lane: requests that wait at the same time share one transaction.
 
-A commit and its statements cost nearly the same for one sale as for many. So while one thread
-sells, the others queue; whoever comes next takes all that waits and sells it together. A thread
-leads one batch and no more: it never works on while its own caller could have the answer.
+A commit and its statements cost nearly the same for one sale as for many. So one thread a process
+writes the sales: while it works on a batch, others queue; then it takes all that waits and sells
+that together. Whoever asks holds a future, a thread by `run`, the event loop by awaiting it, so
+no request needs a thread of its own.
+
+The queue is bounded: beyond it a request is refused at once, before anything happened. What was
+taken in is worked on, whether its caller still listens or not, and the process does not end
+before the queue is empty.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from vending.sales.errors import LaneFullError
+
 LANE_BATCH_MAX: Final = 64
 """Requests that share a transaction: beyond it the waiting grows and the saving does not."""
+LANE_QUEUE_MAX: Final = 1024
+"""Requests that wait: a few seconds of work; who would wait longer is better told so."""
 
 Request = TypeVar("Request")
 Outcome = TypeVar("Outcome")
@@ -20,12 +30,10 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(eq=False, slots=True)
 class _Waiting(Generic[Request, Outcome]):
-    """A caller in the queue."""
+    """What one caller asked for, and the promise that was given."""
 
     requests: Sequence[Request]
-    turn: threading.Event = field(default_factory=threading.Event)
-    leads: bool = False
-    outcomes: list[Outcome] | None = None
+    outcomes: Future[list[Outcome]] = field(default_factory=Future)
 
 
 class Lane(Generic[Request, Outcome]):
@@ -34,59 +42,79 @@ class Lane(Generic[Request, Outcome]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queue: deque[_Waiting[Request, Outcome]] = deque()
-        self._is_led = False
+        self._queued_count = 0
+        # Its thread starts with the first request, and ends with the lane or the process.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="lane")
 
     def run(
         self,
         requests: Sequence[Request],
         work: Callable[[Sequence[Request]], list[Outcome]],
     ) -> list[Outcome]:
-        """Return what `work` gives for the requests, alone or among those of others.
+        """Return what `work` gives for the requests; see `submit`.
 
-        `work` is the same for all callers and gives one outcome a request. Where it raises, its
-        leader gets the error, and the others run again, each alone.
+        Raises:
+            LaneFullError: Too many wait already.
+        """
+        return self.submit(requests, work).result()
+
+    def submit(
+        self,
+        requests: Sequence[Request],
+        work: Callable[[Sequence[Request]], list[Outcome]],
+    ) -> Future[list[Outcome]]:
+        """Queue the requests; return the promise of what `work` gives for them.
+
+        `work` is the same for all callers and gives one outcome a request. Where it raises, each
+        caller's requests run again alone, and only those that raise again end in the error.
+
+        Raises:
+            LaneFullError: Too many wait already; nothing was queued.
         """
         mine: _Waiting[Request, Outcome] = _Waiting(requests)
-        self._queue_up(mine)
-        if mine.leads:
-            self._lead(work)
-        return work(requests) if mine.outcomes is None else mine.outcomes
-
-    def _queue_up(self, mine: _Waiting[Request, Outcome]) -> None:
-        """Return when it is our turn to lead, or when a leader has worked for us."""
         with self._lock:
+            if self._queued_count + len(requests) > LANE_QUEUE_MAX:
+                raise LaneFullError(self._queued_count)
             self._queue.append(mine)
-            mine.leads = not self._is_led
-            self._is_led = True
-        if not mine.leads:
-            mine.turn.wait()
+            self._queued_count += len(requests)
+        self._writer.submit(self._run_next, work)
+        return mine.outcomes
 
-    def _lead(self, work: Callable[[Sequence[Request]], list[Outcome]]) -> None:
-        batch = self._take()
-        try:
-            outcomes = iter(work([request for one in batch for request in one.requests]))
-            for one in batch:
-                one.outcomes = [next(outcomes) for _ in one.requests]
-        finally:
-            self._hand_over()
-            for one in batch:
-                one.turn.set()
+    def _run_next(self, work: Callable[[Sequence[Request]], list[Outcome]]) -> None:
+        """Work on all that waits; there is one call a submission, so many find nothing left."""
+        batch = [one for one in self._take() if one.outcomes.set_running_or_notify_cancel()]
+        if batch:
+            _run(batch, work)
 
     def _take(self) -> list[_Waiting[Request, Outcome]]:
-        """Take ourselves, first in the queue, and all that fits with us."""
+        """Take the first in the queue and all that fits with it."""
+        batch: list[_Waiting[Request, Outcome]] = []
+        count = 0
         with self._lock:
-            batch = [self._queue.popleft()]
-            count = len(batch[0].requests)
-            while self._queue and count + len(self._queue[0].requests) <= LANE_BATCH_MAX:
+            while self._queue:
+                count += len(self._queue[0].requests)
+                if batch and count > LANE_BATCH_MAX:
+                    break
                 batch.append(self._queue.popleft())
-                count += len(batch[-1].requests)
+                self._queued_count -= len(batch[-1].requests)
         return batch
 
-    def _hand_over(self) -> None:
-        """Let the first in the queue lead, or leave the lane free."""
-        with self._lock:
-            if self._queue:
-                self._queue[0].leads = True
-                self._queue[0].turn.set()
-            else:
-                self._is_led = False
+
+def _run(
+    batch: Sequence[_Waiting[Request, Outcome]],
+    work: Callable[[Sequence[Request]], list[Outcome]],
+) -> None:
+    requests = [request for one in batch for request in one.requests]
+    try:
+        outcomes = work(requests)
+        assert len(outcomes) == len(requests), "every request has its outcome"
+    except BaseException as error:  # noqa: BLE001 # every caller is told; none may wait for ever
+        if len(batch) == 1:
+            batch[0].outcomes.set_exception(error)
+            return
+        for one in batch:
+            _run([one], work)
+        return
+    remaining = iter(outcomes)
+    for one in batch:
+        one.outcomes.set_result([next(remaining) for _ in one.requests])

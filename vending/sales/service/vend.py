@@ -10,6 +10,7 @@ that may pass leaves nothing behind, and the key free.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,11 +49,28 @@ def vend(requests: Sequence[VendRequest], desk: SalesDesk) -> list[VendOutcome]:
 
     Callers that come at the same time share transactions, except around a module that takes its
     time: nobody waits for it on behalf of others.
+
+    Raises:
+        LaneFullError: More requests wait than can be answered soon; nothing happened.
+    """
+    if desk.security_module.is_local:
+        return vend_soon(requests, desk).result()
+    assert 1 <= len(requests) <= BATCH_MAX, "a batch is bounded"
+    return _vend_together(requests, desk)
+
+
+def vend_soon(requests: Sequence[VendRequest], desk: SalesDesk) -> Future[list[VendOutcome]]:
+    """Return the promise of what `vend` returns, for callers that must not block.
+
+    The security module is one of this process. The requests are worked on whatever becomes of
+    the promise.
+
+    Raises:
+        LaneFullError: More requests wait than can be answered soon; nothing happened.
     """
     assert 1 <= len(requests) <= BATCH_MAX, "a batch is bounded"
-    if desk.security_module.is_local:
-        return desk.lane.run(requests, partial(_vend_together, desk=desk))
-    return _vend_together(requests, desk)
+    assert desk.security_module.is_local, "nobody waits in the lane for another machine"
+    return desk.lane.submit(requests, partial(_vend_together, desk=desk))
 
 
 def _vend_together(requests: Sequence[VendRequest], desk: SalesDesk) -> list[VendOutcome]:

@@ -1,17 +1,27 @@
+import asyncio
 import threading
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from httpx2 import Headers, Response
 
 from tests.support.api import SALES, Counter, problem
+from vending.api.recent_proofs import REMEMBERED_S
+from vending.api.sales import _vend
 from vending.commands.model import CommandKind, NewCommand
 from vending.commands.service import queue_commands
 from vending.partners.service import revoke_api_key
 from vending.partners.tables import partners
-from vending.values.identifiers import SaleId
+from vending.sales.model import Answer, VendOutcome, VendRequest
+from vending.sales.service.lane import LANE_QUEUE_MAX
+from vending.sales.service.vend import vend_soon
+from vending.values.identifiers import IdempotencyKey, SaleId
+from vending.values.money import Currency, Money
 
 UNKNOWN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -171,6 +181,7 @@ def test_revoked_key_is_refused_everywhere(counter: Counter) -> None:
     sale_id = counter.sell("k-1").json()["id"]
     prefix = counter.shop.api_key.split("_")[1]
     revoke_api_key(counter.shop.database, prefix, at=counter.shop.clock.now())
+    counter.shop.clock.advance(timedelta(seconds=REMEMBERED_S))
     for route in routes(counter, sale_id):
         answer = ask(counter, route, f"Bearer {counter.shop.api_key}")
         assert problem(answer)["code"] == "unauthenticated", route
@@ -181,6 +192,7 @@ def test_suspended_partner_is_refused_everywhere(counter: Counter) -> None:
     with counter.shop.database.unit_of_work() as uow:
         uow.connection.execute(partners.update().values(status="suspended"))
         uow.commit()
+    counter.shop.clock.advance(timedelta(seconds=REMEMBERED_S))
     for route in routes(counter, sale_id):
         answer = ask(counter, route, f"Bearer {counter.shop.api_key}")
         assert (answer.status_code, problem(answer)["code"]) == (403, "partner_suspended"), route
@@ -262,3 +274,61 @@ def test_many_repeats_at_once_make_one_sale(counter: Counter) -> None:
         answers = list(pool.map(lambda _: counter.sell("k-1"), range(16)))
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
+
+
+def test_full_lane_refuses_at_once_and_the_same_key_sells_later(sqlite_counter: Counter) -> None:
+    lane, begun, go = sqlite_counter.container.desk.lane, threading.Event(), threading.Event()
+
+    def hold(requests: Sequence[VendRequest]) -> list[VendOutcome]:
+        begun.set()
+        assert go.wait(20)
+        return [Answer(500, b"") for _ in requests]
+
+    request = VendRequest(
+        sqlite_counter.shop.partner.id, IdempotencyKey("held"), "1", Money(1, Currency("KES"))
+    )
+    held = lane.submit([request], hold)
+    assert begun.wait(20)
+    filling = lane.submit([request] * LANE_QUEUE_MAX, hold)
+    refused = sqlite_counter.sell("k-1")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert problem(refused)["code"] == "lane_full"
+    assert problem(refused)["outcome"] == "none"
+    go.set()
+    held.result(20)
+    filling.result(20)
+    sold = sqlite_counter.sell("k-1")
+    assert sold.status_code == 201
+    assert "idempotency-replayed" not in sold.headers
+
+
+async def _give_up(counter: Counter, request: VendRequest) -> None:
+    """Ask for a sale and be cancelled while it waits, as at the forced end of a server."""
+    task = asyncio.create_task(_vend(request, counter.container.desk))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_sale_goes_on_when_nobody_waits_for_it_any_more(counter: Counter) -> None:
+    desk, begun, go_on = counter.container.desk, threading.Event(), threading.Event()
+    draw = desk.draw_rnd
+
+    def slow_draw() -> int:
+        begun.set()
+        assert go_on.wait(30)
+        return draw()
+
+    object.__setattr__(desk, "draw_rnd", slow_draw)
+    body = counter.body()
+    tender = Money(body["tender"]["minor"], Currency("KES"))
+    request = VendRequest(counter.shop.partner.id, IdempotencyKey("k-1"), body["meter"], tender)
+    vend_soon([replace(request, key=IdempotencyKey("before"))], desk)
+    assert begun.wait(30)
+    asyncio.run(_give_up(counter, request))
+    after = vend_soon([replace(request, key=IdempotencyKey("after"))], desk)
+    go_on.set()
+    after.result(30)
+    answer = counter.sell("k-1")
+    assert (answer.status_code, answer.headers["idempotency-replayed"]) == (201, "true")
