@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from vending.sales.model import VendRequest
+from vending.sts import ungroup_digits
 from vending.values.identifiers import IdempotencyKey, PartnerId, QuoteId
 from vending.values.money import Currency, Money, UnknownCurrencyError
 
@@ -80,7 +81,7 @@ class SaleIn(_Request):
         return VendRequest(
             partner_id=partner_id,
             key=key,
-            meter=self.meter,
+            meter=ungroup_digits(self.meter),  # blanks and dashes do not make another request
             tender=self.tender.to_money(),
             quote_id=None if self.quote_id is None else QuoteId(self.quote_id),
             terminal=self.terminal,

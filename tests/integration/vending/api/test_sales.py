@@ -67,6 +67,14 @@ def test_quote_is_sold_under_its_id(counter: Counter) -> None:
     assert sold.json()["lines"] == quoted.json()["lines"]
 
 
+def test_blanks_in_a_meter_number_do_not_make_another_request(counter: Counter) -> None:
+    sold = counter.sell("k-1")
+    drn = counter.shop.meters[0].pan.iain
+    spaced = counter.sell("k-1", counter.body() | {"meter": f"{drn[:4]} {drn[4:8]}-{drn[8:]}"})
+    assert spaced.content == sold.content
+    assert spaced.headers["idempotency-replayed"] == "true"
+
+
 def test_sale_is_found_by_its_key_after_the_answer_was_lost(counter: Counter) -> None:
     sold = counter.sell("k-1").json()
     by_key = counter.get(SALES, params={"idempotency_key": "k-1"}).json()
