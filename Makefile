@@ -24,9 +24,9 @@ help: ## list the targets
 # build isolation, so that nothing unlocked is fetched.
 $(BIN)/python:
 ifneq ($(UV),)
-	$(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) venv --quiet --python $(PYTHON) $(VENV) || { rm -rf $(VENV); exit 1; }
 else
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 endif
 
 define install
@@ -44,10 +44,8 @@ $(VENV)/.dev: .locks/dev.txt $(VENV)/.run
 	@touch $@
 
 # --- the product --------------------------------------------------------------------------------
-DEMO_DATA := $(abspath $(or $(DATA),demo-data))
-
 demo: $(VENV)/.run ## everything on simulated meters; ONCE=1 runs the loop once, PORT= and DATA= choose
-	$(BIN)/metersim demo --data $(DEMO_DATA) $(if $(PORT),--port $(PORT)) $(if $(ONCE),--once)
+	$(BIN)/metersim demo --data "$(or $(DATA),demo-data)" $(if $(PORT),--port $(PORT)) $(if $(ONCE),--once)
 
 # --- work --------------------------------------------------------------------------------------
 fmt: $(VENV)/.dev ## format, and apply the safe fixes
@@ -63,12 +61,12 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest -q -n auto --dist loadfile tests/unit tests/property tests/vectors tests/tidy tests/docs
+	$(BIN)/pytest -q -n auto --dist worksteal tests/unit tests/property/sts tests/property/simulators tests/vectors tests/tidy tests/docs
 
 check: lint types unit ## what one runs before a commit
 
 test: $(VENV)/.dev ## everything, both databases included
-	$(BIN)/pytest -q -n auto --dist loadfile tests
+	$(BIN)/pytest -q -n auto --dist worksteal tests
 
 test-system: ## Debian packages that make test needs and this machine lacks; as root it installs them
 	@lacking=; \

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -133,41 +133,83 @@ def register_link(fleet: RunningFleet, drn: str) -> str:
 def prepare(folder: Path, fleet: RunningFleet) -> str:
     """Make database, demo key, tariff, customers and meters once; return the partner's key.
 
+    Each step is noted when it is done, so that a run that was interrupted goes on where it was.
+
     Raises:
         DemoError: A command failed.
     """
     state = _load_state(folder)
     links = {drn: register_link(fleet, drn) for drn in fleet.meters}
-    if state:
+    is_used = "links" in state
+    _install(folder, links, state)
+    if is_used:
         # Days may lie between two runs, and nobody's money depends on this clock.
         run_vending(folder, "doctor", "--confirm-clock", may_fail=True)
         for drn, link in links.items():
-            if state.get("links", {}).get(drn) != link:
+            if state["links"].get(drn) != link:
                 run_vending(
                     folder, "meters", "link", drn, "--profile", PROFILE, "--link", link
                 )  # fmt: skip
-    else:
-        state["api_key"] = _install(folder, links)
-    state["links"] = links
-    state["gateway_port"] = _gateway_port(fleet)
+    state |= {"links": links, "gateway_port": _gateway_port(fleet)}
     _store_state(folder, state)
     return str(state["api_key"])
 
 
-def _install(folder: Path, links: Mapping[str, str]) -> object:
-    made = run_vending(folder, "init", "--partner", PARTNER)
+def _install(folder: Path, links: Mapping[str, str], state: dict[str, Any]) -> None:
+    """Do the steps that the state does not name yet."""
+    for name, step in _STEPS.items():
+        if name not in state:
+            state[name] = step(folder, links)
+            _store_state(folder, state)
+
+
+def _make_installation(folder: Path, _: Mapping[str, str]) -> object:
+    """Return the key of a new partner; one whose making was interrupted is left alone."""
+    return run_vending(folder, "init", "--partner", f"{PARTNER} {secrets.token_hex(2)}")["api_key"]
+
+
+def _import_key(folder: Path, _: Mapping[str, str]) -> object:
     components = folder / "key_components.txt"
     components.write_text((DATA_FILES / "key_components.txt").read_text("ascii"), "ascii")
-    run_vending(
+    if run_vending(folder, "keys", "list"):
+        return True  # it came in, and the note of it did not
+    return run_vending(
         folder, "keys", "import", "--demo", "--sgc", SGC, "--krn", "1",
         "--components", str(components),
     )  # fmt: skip
-    run_vending(folder, "tariffs", "add", TARIFF, "--price", "20.00", "--vat", "16")
+
+
+def _add_tariff(folder: Path, _: Mapping[str, str]) -> object:
+    return run_vending(folder, "tariffs", "add", TARIFF, "--price", "20.00", "--vat", "16")
+
+
+def _import_customers(folder: Path, links: Mapping[str, str]) -> object:
     _write_customers(folder / "customers.csv", len(links))
-    run_vending(folder, "import", "customers", str(folder / "customers.csv"))
+    return _import(folder, "customers")
+
+
+def _import_meters(folder: Path, links: Mapping[str, str]) -> object:
     _write_meters(folder / "meters.csv", links)
-    run_vending(folder, "import", "meters", str(folder / "meters.csv"))
-    return made["api_key"]
+    return _import(folder, "meters")
+
+
+def _import(folder: Path, kind: str) -> object:
+    """Import a file; rows that an interrupted run has brought in are no failure."""
+    told = run_vending(folder, "import", kind, str(folder / f"{kind}.csv"), may_fail=True)
+    if any(one["code"] != "already_registered" for one in told.get("findings", [])):
+        message = f"the demonstration's {kind} are refused: {told['findings'][:3]}"
+        raise DemoError(message)
+    return True
+
+
+_STEPS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], object]]] = {
+    "api_key": _make_installation,
+    "key": _import_key,
+    "tariff": _add_tariff,
+    "customers": _import_customers,
+    "meters": _import_meters,
+}
+"""What an installation is made of, in order."""
 
 
 def _load_state(folder: Path) -> dict[str, Any]:
@@ -188,6 +230,17 @@ def _gateway_port(fleet: RunningFleet) -> int:
     """Return the port of the line over TCP; its address reads `host:port`."""
     name = next(line.name for line in fleet.plan.lines if line.kind is LineKind.TCP)
     return int(fleet.addresses[name].rpartition(":")[2])
+
+
+def require_free(port: int) -> None:
+    """Check the port of the service before anything is prepared; 0 is any.
+
+    Raises:
+        DemoError: Another program listens there.
+    """
+    if not _is_free(port):
+        message = f"port {port} is in use; choose another, such as PORT=0 for any"
+        raise DemoError(message)
 
 
 def _is_free(port: int) -> bool:
@@ -294,7 +347,12 @@ def wait_until_ready(url: str) -> None:
 
 def _run(command: Sequence[str], folder: Path, *, may_fail: bool = False) -> dict[str, Any]:
     done = subprocess.run(  # noqa: S603 # our own command
-        command, capture_output=True, env=_environment(), cwd=folder, check=False
+        command,
+        capture_output=True,
+        env=_environment(),
+        cwd=folder,
+        check=False,
+        start_new_session=True,  # Ctrl-C reaches us alone: a step is finished or not begun
     )
     try:
         document: dict[str, Any]
@@ -304,7 +362,8 @@ def _run(command: Sequence[str], folder: Path, *, may_fail: bool = False) -> dic
         message = f"`{' '.join(command[2:])}` failed: {told}"
         raise DemoError(message) from error
     if done.returncode != 0 and not may_fail:
-        message = f"`{' '.join(command[2:])}` failed: {document.get('error', document)}"
+        told = document["error"]
+        message = f"`{' '.join(command[2:])}` failed: {told['detail']}\n{told['remedy']}"
         raise DemoError(message)
     return document
 

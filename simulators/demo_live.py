@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 
 from simulators import display
-from simulators.demo import DemoService, load_plan, prepare, running_service
+from simulators.demo import DemoService, load_plan, prepare, require_free, running_service
 from simulators.demo_once import Tour, run_once
 from simulators.fleet import RunningFleet, running_fleet
 
@@ -29,6 +29,7 @@ def run_demo(folder: Path, *, port: int, once: bool, as_json: bool) -> None:
         DemoError: It cannot go on, or a step of the loop did not hold.
     """
     console = Console(stderr=as_json)
+    require_free(port)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = folder.resolve()
     plan = load_plan(folder, speed=SPEED_ONCE if once else None)

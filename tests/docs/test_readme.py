@@ -75,7 +75,7 @@ def test_make_demo_starts_what_the_end_to_end_test_runs(monkeypatch: pytest.Monk
         check=True,
     )
     assert re.search(
-        r"metersim demo --data \S*/elsewhere --port 8080 --once$", planned.stdout, re.MULTILINE
+        r"metersim demo --data \"elsewhere\" --port 8080 --once$", planned.stdout, re.MULTILINE
     )
 
 

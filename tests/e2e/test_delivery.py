@@ -49,7 +49,7 @@ line = "gateway"
 unit = {unit}
 decoder_key = "0123456789abcdef"
 sgc = "123457"
-mean_w = 0
+load = "none"
 relay_switch_ms = 0
 credit_wh = 5000
 """

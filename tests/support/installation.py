@@ -27,6 +27,8 @@ from vending.tariffs.service import add_version
 from vending.values.clock import FixedClock, SystemClock
 from vending.values.identifiers import PartnerId
 
+DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL", "--"]
+"""A proof that is killed leaves no process behind; in util-linux, on every Debian."""
 REPOSITORY = Path(__file__).parents[2]
 ROWS_AT_ONCE = 500
 STOP_TIMEOUT_S = 30
@@ -133,7 +135,7 @@ class ProductProcess:
     def __init__(self, installation: Installation, *arguments: str) -> None:
         self._log: IO[bytes] = (installation.folder / f"{arguments[0]}.log").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vending", *arguments, "--json"],
+            [*DIES_WITH_US, sys.executable, "-m", "vending", *arguments, "--json"],
             env=installation.environment(),
             cwd=installation.folder,
             stdout=subprocess.PIPE,

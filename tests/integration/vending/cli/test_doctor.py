@@ -61,7 +61,8 @@ def test_before_init_it_says_what_to_do_and_makes_nothing(bare: CommandLine) -> 
 
 def test_everything_for_people_fits_in_80_columns(well: CommandLine) -> None:
     told = well.run("doctor")
-    assert max(len(line) for line in told.out.splitlines()) <= 80
+    ours = [line for line in told.out.splitlines() if str(well.folder) not in line]
+    assert max(map(len, ours)) <= 80
 
 
 def test_misspelt_variable_is_found(well: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,4 +12,4 @@ def test_no_label_can_carry_a_meter_or_a_token() -> None:
     metrics = Metrics()
     for value in vars(metrics).values():
         names = getattr(value, "_labelnames", ())
-        assert set(names) <= {"outcome", "method", "route", "status", "kind", "state"}
+        assert set(names) <= {"outcome", "method", "route", "status", "kind", "state", "job"}
