@@ -194,7 +194,11 @@ def _import_meters(folder: Path, links: Mapping[str, str]) -> object:
 
 
 def _import(folder: Path, kind: str) -> object:
-    """Import a file; rows that an interrupted run has brought in are no failure."""
+    """Import a file; rows that an interrupted run has brought in are no failure.
+
+    Raises:
+        DemoError: Rows are refused for another reason.
+    """
     told = run_vending(folder, "import", kind, str(folder / f"{kind}.csv"), may_fail=True)
     if any(one["code"] != "already_registered" for one in told.get("findings", [])):
         message = f"the demonstration's {kind} are refused: {told['findings'][:3]}"

@@ -33,7 +33,7 @@ def run_demo(folder: Path, *, port: int, once: bool, as_json: bool) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = folder.resolve()
     plan = load_plan(folder, speed=SPEED_ONCE if once else None)
-    with _stopped_by_signals() as stop, running_fleet(plan) as fleet:
+    with running_fleet(plan) as fleet:
         console.print(f"{len(fleet.meters)} simulated meters run; preparing {folder} …")
         api_key = prepare(folder, fleet)
         with running_service(folder, api_key, port) as service:
@@ -41,7 +41,8 @@ def run_demo(folder: Path, *, port: int, once: bool, as_json: bool) -> None:
                 run_once(Tour(folder, fleet, service, console))
                 console.print("[bold green]Every step held.[/]")
             else:
-                _show(fleet, service, stop, console, as_json=as_json)
+                with _stopped_by_signals() as stop:
+                    _show(fleet, service, stop, console, as_json=as_json)
     console.print("Stopped.")
 
 
