@@ -1,6 +1,7 @@
 """What routes ask for: the container, the partner behind the key, the idempotency key.
 
-They are `async` because none blocks: a plain function would cost a hop to a thread and back.
+They are `async` because none blocks: a plain function would cost a hop to a thread and back. The
+route that sells asks for few, as FastAPI resolves each of them for every request.
 """
 
 import re
@@ -25,18 +26,28 @@ _bearer: Final = HTTPBearer(
 )
 
 
-async def get_container(request: Request) -> Container:
+def container_of(request: Request) -> Container:
     """Return what this process works with."""
     container = request.app.state.container
     assert isinstance(container, Container)
     return container
 
 
-async def get_in_flight(request: Request) -> InFlightKeys:
+def in_flight_of(request: Request) -> InFlightKeys:
     """Return the keys that this process works on right now."""
     keys = request.app.state.in_flight
     assert isinstance(keys, InFlightKeys)
     return keys
+
+
+async def get_container(request: Request) -> Container:
+    """Return what this process works with."""
+    return container_of(request)
+
+
+async def get_in_flight(request: Request) -> InFlightKeys:
+    """Return the keys that this process works on right now."""
+    return in_flight_of(request)
 
 
 ContainerDep = Annotated[Container, Depends(get_container)]
@@ -45,7 +56,6 @@ InFlightDep = Annotated[InFlightKeys, Depends(get_in_flight)]
 
 async def get_partner(
     request: Request,
-    container: ContainerDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Partner:
     """Return the partner whose key came with the request; a revoked key may pass for a second.
@@ -56,7 +66,7 @@ async def get_partner(
     """
     if credentials is None:
         raise UnauthenticatedError
-    proofs = request.app.state.recent_proofs
+    container, proofs = container_of(request), request.app.state.recent_proofs
     assert isinstance(proofs, RecentProofs)
     presented = credentials.credentials
     partner = proofs.find(presented)

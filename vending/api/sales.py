@@ -4,10 +4,17 @@ import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from vending.api.deps import ContainerDep, IdempotencyKeyDep, InFlightDep, PartnerDep
+from vending.api.deps import (
+    ContainerDep,
+    IdempotencyKeyDep,
+    InFlightDep,
+    PartnerDep,
+    container_of,
+    in_flight_of,
+)
 from vending.api.errors import PROBLEM_TYPE, encoded, problem_response
 from vending.api.problems import problems
 from vending.api.router import new_router
@@ -62,15 +69,12 @@ def create_quote(body: QuoteIn, partner: PartnerDep, container: ContainerDep) ->
     responses={201: {"model": SaleOut}, **problems(400, 401, 404, 409, 413, 422, 429, 503)},
 )
 async def create_sale(
-    body: SaleIn,
-    partner: PartnerDep,
-    key: IdempotencyKeyDep,
-    container: ContainerDep,
-    in_flight: InFlightDep,
+    request: Request, body: SaleIn, partner: PartnerDep, key: IdempotencyKeyDep
 ) -> Response:
     """Sell: the same key with the same body gives the same answer, for ever."""
+    container = container_of(request)
     with (
-        in_flight.hold(partner.id, key),
+        in_flight_of(request).hold(partner.id, key),
         container.metrics.vend_duration.time(),
     ):
         outcome = await _vend(body.to_request(partner.id, key), container.desk)

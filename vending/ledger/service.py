@@ -71,13 +71,12 @@ def read_balances(
     An account with a floor has its balance stored; of the others the postings are summed, which
     takes longer the more there are.
     """
-    accounts = repository.load_accounts(connection, codes)
     stored = repository.load_stored_balances(connection, codes)
-    totals = repository.sum_postings(connection, accounts.keys() - stored.keys())
+    accounts = repository.load_accounts(connection, set(codes) - stored.keys())
+    totals = repository.sum_postings(connection, accounts.keys())
     summed = {
         code: Balance(account, account.kind.sign * totals.get(code, 0))
         for code, account in accounts.items()
-        if code not in stored
     }
     return stored | summed
 

@@ -4,7 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from vending.meters.errors import TIDNotRaisedError
@@ -23,6 +33,13 @@ METER_COUNT_MAX: Final = 1_000
 
 TIDKey = tuple[MeterPAN, BaseDate]
 """A meter has one sequence of TIDs under each base date."""
+
+_PANS: Final[BindParameter[Any]] = bindparam("pans", expanding=True)
+_LOCKED_METERS: Final = (
+    select(meters).where(meters.c.pan.in_(_PANS)).order_by(meters.c.id).with_for_update()
+)
+_LAST_TIDS: Final = select(meter_tids).where(meter_tids.c.meter_pan.in_(_PANS))
+"""Built once: every batch of sales asks them."""
 
 
 def insert_meters(
@@ -59,8 +76,9 @@ def lock_meters(connection: Connection, pans: Collection[MeterPAN]) -> dict[Mete
     PostgreSQL locks the rows in the order of their id, so that two batches cannot wait for each
     other; on SQLite the transaction is the only writer already.
     """
-    query = select(meters).where(_is_one_of(pans)).order_by(meters.c.id).with_for_update()
-    return _load(connection, query)
+    assert len(pans) <= METER_COUNT_MAX, "a batch of meters is bounded"
+    found = connection.execute(_LOCKED_METERS, {"pans": {pan.digits for pan in pans}})
+    return {meter.pan: meter for meter in map(_to_meter, found)}
 
 
 def list_meters(
@@ -96,12 +114,14 @@ def append_state_change(connection: Connection, change: Mapping[str, Any]) -> No
 
 def load_last_tids(connection: Connection, keys: Collection[TIDKey]) -> dict[TIDKey, int]:
     """Return the last TID of each meter and base date; no entry: it was given none."""
-    pans = {pan.digits for pan, _ in keys}
-    found = connection.execute(select(meter_tids).where(meter_tids.c.meter_pan.in_(pans)))
-    all_tids = {
-        (MeterPAN(row.meter_pan), BaseDate(row.base_date)): int(row.last_tid) for row in found
+    wanted = {(pan.digits, int(base_date)): (pan, base_date) for pan, base_date in keys}
+    pans = {digits for digits, _ in wanted}
+    found = connection.execute(_LAST_TIDS, {"pans": pans})
+    return {
+        wanted[row.meter_pan, row.base_date]: int(row.last_tid)
+        for row in found
+        if (row.meter_pan, row.base_date) in wanted
     }
-    return {key: all_tids[key] for key in keys if key in all_tids}
 
 
 def store_last_tids(connection: Connection, last_tids: Mapping[TIDKey, int]) -> None:

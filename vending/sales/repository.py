@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
 
 from vending.keystore.model import KeyReference
 from vending.persistence.upsert import insert_or_ignore
@@ -37,6 +37,11 @@ _ORIGINS: Final = {
     target: sorted(origin.value for origin in SaleState if target in SALE_TRANSITIONS[origin])
     for target in SaleState
 }
+
+_BUSY_METERS: Final = select(sales.c.meter_id).where(
+    sales.c.meter_id.in_(bindparam("meter_ids", expanding=True)), sales.c.state.in_(_OPEN)
+)
+"""Built once: every batch asks."""
 
 
 def insert_sales(connection: Connection, rows: Sequence[Sale]) -> None:
@@ -100,10 +105,8 @@ def list_open_sales(connection: Connection, *, before: datetime, limit: int) -> 
 
 def find_busy_meters(connection: Connection, meter_ids: Collection[MeterId]) -> set[MeterId]:
     """Return those of the meters that have an open sale."""
-    query = select(sales.c.meter_id).where(
-        sales.c.meter_id.in_(meter_ids), sales.c.state.in_(_OPEN)
-    )
-    return {MeterId(meter_id) for meter_id in connection.execute(query).scalars()}
+    found = connection.execute(_BUSY_METERS, {"meter_ids": meter_ids})
+    return {MeterId(meter_id) for meter_id in found.scalars()}
 
 
 def insert_declined(

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from vending.keystore.model import KeyReference
@@ -35,7 +36,7 @@ from vending.sts import (
 )
 from vending.tariffs.model import Quote, Tariff
 from vending.tariffs.rules import compute_quote
-from vending.values.identifiers import EntryId, SaleId
+from vending.values.identifiers import EntryId, PartnerId, SaleId
 from vending.values.money import Currency, Money
 
 RECEIPT_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -171,22 +172,25 @@ def meter_credit_code(pan: MeterPAN, currency: Currency) -> AccountCode:
 def accounts_of(sale: Sale) -> list[Account]:
     """Return the accounts a sale posts to; the meter's credit may never fall below zero."""
     currency = sale.quote.tender.currency
-    open_ended = (
-        (account_code("partner-receivable", sale.partner_id, currency), AccountKind.ASSET),
-        (account_code("revenue", "energy", currency), AccountKind.INCOME),
-        (account_code("tax", "vat", currency), AccountKind.LIABILITY),
-        (account_code("expense", "sts-rounding", currency), AccountKind.EXPENSE),
-    )
     credit = Account(
         code=meter_credit_code(sale.meter_pan, currency),
         kind=AccountKind.LIABILITY,
         currency=currency,
         floor_minor=0,
     )
-    return [
-        *(Account(code=code, kind=kind, currency=currency) for code, kind in open_ended),
-        credit,
-    ]
+    return [*_open_ended_accounts(sale.partner_id, currency), credit]
+
+
+@lru_cache(maxsize=1024)
+def _open_ended_accounts(partner_id: PartnerId, currency: Currency) -> tuple[Account, ...]:
+    """Return the accounts that all sales of a partner share, without a floor."""
+    kinds = {
+        account_code("partner-receivable", partner_id, currency): AccountKind.ASSET,
+        account_code("revenue", "energy", currency): AccountKind.INCOME,
+        account_code("tax", "vat", currency): AccountKind.LIABILITY,
+        account_code("expense", "sts-rounding", currency): AccountKind.EXPENSE,
+    }
+    return tuple(Account(code=code, kind=kind, currency=currency) for code, kind in kinds.items())
 
 
 def entry_of(sale: Sale, entry_id: EntryId) -> JournalEntry:
