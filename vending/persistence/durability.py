@@ -1,19 +1,20 @@
 """What makes a committed sale survive a crash, checked on an open connection.
 
 PostgreSQL   fsync, full_page_writes and synchronous_commit are on
-SQLite       the library is free of the WAL-reset fault (3.7.0 to 3.51.2: two connections
-             that write or checkpoint at once can corrupt the file) or no log is used;
-             synchronous is FULL or EXTRA; foreign keys are enforced
+SQLite       the library is free of the WAL-reset fault, or no write-ahead log is used
+             (`vending.persistence.sqlite_library`); synchronous is FULL or EXTRA;
+             foreign keys are enforced
 """
 
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final
 
 from sqlalchemy import Connection
 
 from vending.persistence.column_types import is_sqlite
+from vending.persistence.sqlite_library import WAL_SAFE_VERSION, name_library
 
-SQLITE_WAL_SAFE_VERSION: Final = (3, 51, 3)
 SQLITE_STRICT_VERSION: Final = (3, 37, 0)
 """The first with STRICT tables; RETURNING (3.35) and UPDATE FROM (3.33) are older."""
 
@@ -38,19 +39,22 @@ def list_findings(connection: Connection) -> list[Finding]:
     return _postgresql_findings(connection)
 
 
-def judge_sqlite(
-    *, version: tuple[int, ...], journal_mode: str, synchronous: int, has_foreign_keys: bool
-) -> list[Finding]:
-    """Return the verdicts on one SQLite connection; pure, so that old libraries can be judged."""
+def judge_sqlite_library(library: ModuleType, journal_mode: str) -> Finding:
+    """Return whether a library may be used with a journal mode, before any file is opened."""
+    version: tuple[int, ...] = library.sqlite_version_info
     is_wal = journal_mode == "wal"
-    least = SQLITE_WAL_SAFE_VERSION if is_wal else SQLITE_STRICT_VERSION
+    least = WAL_SAFE_VERSION if is_wal else SQLITE_STRICT_VERSION
+    return Finding(
+        f"SQLite library with journal mode {journal_mode}",
+        f"{_dotted(version)} of {name_library(library)}",
+        f"{_dotted(least)} or later" + (", or journal mode delete" if is_wal else ""),
+        is_safe=version >= least,
+    )
+
+
+def judge_sqlite(*, journal_mode: str, synchronous: int, has_foreign_keys: bool) -> list[Finding]:
+    """Return the verdicts on the settings of one SQLite connection."""
     return [
-        Finding(
-            f"SQLite library with journal mode {journal_mode}",
-            _dotted(version),
-            f"{_dotted(least)} or later" + (", or journal mode delete" if is_wal else ""),
-            is_safe=version >= least,
-        ),
         Finding(
             "SQLite journal mode",
             journal_mode,
@@ -94,13 +98,17 @@ def _sqlite_findings(connection: Connection) -> list[Finding]:
     def pragma(name: str) -> object:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
 
-    version = str(connection.exec_driver_sql("SELECT sqlite_version()").scalar_one())
-    return judge_sqlite(
-        version=tuple(int(part) for part in version.split(".")),
-        journal_mode=str(pragma("journal_mode")),
-        synchronous=int(str(pragma("synchronous"))),
-        has_foreign_keys=pragma("foreign_keys") == 1,
-    )
+    library = connection.dialect.dbapi
+    assert isinstance(library, ModuleType), "the engine was given a module"
+    journal_mode = str(pragma("journal_mode"))
+    return [
+        judge_sqlite_library(library, journal_mode),
+        *judge_sqlite(
+            journal_mode=journal_mode,
+            synchronous=int(str(pragma("synchronous"))),
+            has_foreign_keys=pragma("foreign_keys") == 1,
+        ),
+    ]
 
 
 def _postgresql_findings(connection: Connection) -> list[Finding]:

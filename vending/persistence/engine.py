@@ -1,25 +1,31 @@
 """Opens the database, PostgreSQL or SQLite, and refuses one that may lose committed sales.
 
-PostgreSQL runs at READ COMMITTED with explicit locks, every wait bounded. SQLite is the patched
-library of the `pysqlite3` wheel, write-ahead log, `synchronous=FULL`, one writer at a time.
+PostgreSQL runs at READ COMMITTED with explicit locks, every wait bounded. SQLite has one writer at
+a time; `vending.persistence.sqlite_library` says which library and which journal it is.
 `vending.persistence.durability` says what is checked and why.
 """
 
+import sqlite3
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import psycopg
 from psycopg.types.array import ListBinaryDumper
-from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from vending.persistence.durability import Finding, list_findings
+from vending.persistence.durability import Finding, judge_sqlite_library, list_findings
 from vending.persistence.errors import DatabaseUrlError, UnsafeDatabaseError
 from vending.persistence.fair_lock import FairLock
+from vending.persistence.sqlite_library import (
+    JournalMode,
+    choose_journal_mode,
+    choose_library,
+)
 from vending.persistence.unit_of_work import ACCESS, UnitOfWork, read_only, translated
 
 
@@ -28,13 +34,6 @@ class EngineKind(StrEnum):
 
     SQLITE = "sqlite"
     POSTGRESQL = "postgresql"
-
-
-class JournalMode(StrEnum):
-    """How SQLite survives a crash: a write-ahead log, or a rollback journal."""
-
-    WAL = "wal"
-    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +82,13 @@ def create_database(
     url: str,
     *,
     limits: DatabaseLimits = DEFAULT_LIMITS,
-    journal_mode: JournalMode = JournalMode.WAL,
+    journal_mode: JournalMode | None = None,
+    library: ModuleType | None = None,
     create_folder: bool = False,
 ) -> Database:
     """Return the database the URL names, after it was seen to be durable.
+
+    On SQLite the library and the journal mode are chosen by what this machine has, unless named.
 
     Raises:
         DatabaseUrlError: The URL names no file and no PostgreSQL server.
@@ -94,7 +96,13 @@ def create_database(
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == EngineKind.SQLITE:
-        database = _open_sqlite(parsed, limits, journal_mode, create_folder=create_folder)
+        library = library or choose_library()
+        journal_mode = journal_mode or choose_journal_mode(library.sqlite_version_info)
+        # Before the file is touched: the journal mode asked for would stay in it.
+        _require_durable([judge_sqlite_library(library, journal_mode)])
+        database = _open_sqlite(
+            parsed, limits, journal_mode, library=library, create_folder=create_folder
+        )
     else:
         database = _open_postgresql(parsed, limits)
     try:
@@ -174,7 +182,12 @@ def _open_postgresql(url: URL, limits: DatabaseLimits) -> Database:
 
 
 def _open_sqlite(
-    url: URL, limits: DatabaseLimits, journal_mode: JournalMode, *, create_folder: bool
+    url: URL,
+    limits: DatabaseLimits,
+    journal_mode: JournalMode,
+    *,
+    library: ModuleType,
+    create_folder: bool,
 ) -> Database:
     assert url.database is not None, "the parser lets no nameless file through"
     folder = Path(url.database).absolute().parent
@@ -185,7 +198,7 @@ def _open_sqlite(
         raise DatabaseUrlError(why)
     engine = create_engine(
         url,
-        module=sqlite,
+        module=library,
         pool_size=limits.pool_size,
         max_overflow=0,
         pool_timeout=limits.pool_timeout_s,
@@ -193,7 +206,8 @@ def _open_sqlite(
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(driver: sqlite.Connection, record: object) -> None:
+    def prepare(driver: sqlite3.Connection, record: object) -> None:
+        # Or the wheel's, which has the same methods and ships no types.
         del record
         # We say BEGIN ourselves: the driver would begin late, after the first reads.
         driver.isolation_level = None

@@ -7,13 +7,10 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from tests.postgres_server import PostgresServer
-from vending.persistence.durability import judge_sqlite
 from vending.persistence.engine import (
     Database,
     DatabaseLimits,
     EngineKind,
-    JournalMode,
-    _require_durable,
     create_database,
     durability_report,
 )
@@ -22,6 +19,7 @@ from vending.persistence.errors import (
     DatabaseUrlError,
     UnsafeDatabaseError,
 )
+from vending.persistence.sqlite_library import JournalMode
 
 
 @pytest.mark.parametrize(
@@ -44,16 +42,6 @@ def test_an_open_database_reports_only_safe_points(database: Database) -> None:
     findings = durability_report(database)
     assert findings
     assert all(finding.is_safe for finding in findings)
-
-
-def test_a_library_with_the_wal_reset_fault_is_refused() -> None:
-    findings = judge_sqlite(
-        version=(3, 51, 2), journal_mode="wal", synchronous=2, has_foreign_keys=True
-    )
-    with pytest.raises(UnsafeDatabaseError) as refused:
-        _require_durable(findings)
-    assert refused.value.facts["found"] == "3.51.2"
-    assert "3.51.3" in str(refused.value.facts["wanted"])
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ from sqlalchemy.exc import (
 )
 
 from tests.postgres_server import PostgresServer
-from vending.persistence.engine import Database, DatabaseLimits, JournalMode, create_database
+from vending.persistence.engine import Database, DatabaseLimits, create_database
 from vending.persistence.errors import (
     CommitUnknownError,
     DatabaseBusyError,
     DatabaseUnavailableError,
 )
+from vending.persistence.sqlite_library import JournalMode
 
 if TYPE_CHECKING:
     from tests.integration.vending.persistence.conftest import Notes

@@ -1,6 +1,13 @@
+from types import ModuleType
+
 import pytest
 
-from vending.persistence.durability import Finding, judge_postgresql, judge_sqlite
+from vending.persistence.durability import (
+    Finding,
+    judge_postgresql,
+    judge_sqlite,
+    judge_sqlite_library,
+)
 
 
 def unsafe(findings: list[Finding]) -> list[str]:
@@ -29,12 +36,14 @@ def test_sqlite_is_judged(
     has_foreign_keys: bool,  # noqa: FBT001 # a column of the table above
     faults: list[str],
 ) -> None:
-    findings = judge_sqlite(
-        version=version,
-        journal_mode=journal_mode,
-        synchronous=synchronous,
-        has_foreign_keys=has_foreign_keys,
-    )
+    library = ModuleType("pysqlite3.dbapi2")
+    vars(library)["sqlite_version_info"] = version
+    findings = [
+        judge_sqlite_library(library, journal_mode),
+        *judge_sqlite(
+            journal_mode=journal_mode, synchronous=synchronous, has_foreign_keys=has_foreign_keys
+        ),
+    ]
     assert unsafe(findings) == faults
 
 
