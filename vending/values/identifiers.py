@@ -16,6 +16,10 @@ PartnerId = NewType("PartnerId", uuid.UUID)
 TariffId = NewType("TariffId", uuid.UUID)
 CommandId = NewType("CommandId", uuid.UUID)
 OutboxId = NewType("OutboxId", uuid.UUID)
+OperatorId = NewType("OperatorId", uuid.UUID)
+ApprovalId = NewType("ApprovalId", uuid.UUID)
+CampaignId = NewType("CampaignId", uuid.UUID)
+CeremonyId = NewType("CeremonyId", uuid.UUID)
 IdempotencyKey = NewType("IdempotencyKey", str)
 
 

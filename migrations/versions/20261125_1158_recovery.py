@@ -1,0 +1,12 @@
+"""Backups and what a restore may have lost."""
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,1 @@
+"""Approvals: asked for by one person, decided by another."""

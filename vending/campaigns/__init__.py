@@ -1,0 +1,1 @@
+"""Campaigns: changing the key, tariff index, supply group or base date of a whole fleet."""

@@ -1,0 +1,28 @@
+"""Who runs a command: each command says what permission it takes, or why it takes none."""
+
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from vending.cli.arguments import name_actor
+from vending.operators.permissions import Permission
+from vending.values.actor import Actor, ActorKind
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ACCESS_MARK: Final = "command_access"
+
+
+def needs(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let only operators with the permission run the command."""
+
+    def mark(command: Callable[P, R]) -> Callable[P, R]:
+        setattr(command, ACCESS_MARK, permission)
+        return command
+
+    return mark
+
+
+def acting() -> Actor:
+    """Return who runs the command, for the audit log."""
+    return Actor(ActorKind.HOST, name_actor())

@@ -1,0 +1,1 @@
+"""Custody of vending keys: ceremonies, ceilings, kill switches, expiry."""
