@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[4]
 def every_table() -> None:
     for path in (ROOT / "vending").glob("*/tables.py"):
         importlib.import_module(f"vending.{path.parent.name}.tables")
-    importlib.import_module("vending.persistence.idempotency")
-    importlib.import_module("vending.persistence.outbox")
+    for path in (ROOT / "vending" / "persistence").glob("*.py"):
+        importlib.import_module(f"vending.persistence.{path.stem}")
 
 
 def test_upgrade_reaches_the_head_and_downgrade_leaves_nothing(empty_database: Database) -> None:
