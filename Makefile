@@ -11,9 +11,12 @@ PORT   ?=
 DATA   ?=
 SUITE  ?= bookworm
 UNITS  ?=
+LOCK   ?= .locks/run.txt
+OSV    ?=
+SBOM   ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-install test-system lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-install test-system licences vulnerabilities sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,6 +92,17 @@ docs: $(VENV)/.dev ## write the generated pages again: settings, errors, state d
 bench: $(VENV)/.dev ## measure: tokens a second, sales a second
 	$(BIN)/python tests/bench/bench_sts.py --seed $(SEED)
 	$(BIN)/python tests/bench/bench_vends.py --seed $(SEED)
+
+# --- what the product is made of ----------------------------------------------------------------
+licences: $(VENV)/.dev ## the licence of every package, read from the texts it installs
+	$(BIN)/python -m tests.supply.licences
+
+vulnerabilities: $(VENV)/.dev ## known vulnerabilities of the locked packages; needs the network
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $(LOCK) $(if $(OSV),--vulnerability-service osv --osv-url $(OSV))
+
+sbom: $(VENV)/.dev ## the bill of materials as CycloneDX, from the lock file
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM) $(LOCK)
 
 clean: ## remove the environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

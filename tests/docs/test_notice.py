@@ -2,6 +2,7 @@
 
 import re
 
+from tests.supply.licences import optional_packages
 from tests.support.documents import ROOT
 
 NOTICE = (ROOT / "NOTICE").read_text("utf-8")
@@ -10,13 +11,17 @@ LOCKED = set(
 )
 
 
-def named_packages() -> set[str]:
-    lists = re.findall(r"^Licence: .*\n((?:    .+\n)+)", NOTICE, re.MULTILINE)
+def named_packages(heading: str) -> set[str]:
+    lists = re.findall(rf"^{heading}: .*\n((?:    .+\n)+)", NOTICE, re.MULTILINE)
     return set(re.findall(r"[a-z0-9_.-]+", re.sub(r"\([^)]*\)", "", " ".join(lists))))
 
 
 def test_notice_names_the_installed_packages_and_no_others() -> None:
-    assert named_packages() == LOCKED
+    assert named_packages("Licence") == LOCKED
+
+
+def test_notice_names_the_packages_of_the_optional_parts() -> None:
+    assert named_packages("Optional") == set(optional_packages())
 
 
 def test_notice_claims_no_certification() -> None:
