@@ -356,6 +356,21 @@ def test_change_key_gives_the_published_set(module: SecurityModule, name: str) -
     assert module.change_key(register_of(old), register_of(new), request) == tokens
 
 
+def test_change_key_many_answers_each_in_its_order_as_asked_alone(module: SecurityModule) -> None:
+    asked = [
+        (register_of(DUTK_2014), register_of(DUTK_2014), KEY_CHANGE),
+        (register_of(DUTK_2014), register_of(EXPIRED), KEY_CHANGE),
+        (register_of(RETIRED), register_of(DUTK_2014), KEY_CHANGE),
+        (register_of(DUTK_2014), register_of(DCTK_2014), KEY_CHANGE),
+    ]
+    first, expired, third, common = module.change_key_many(asked)
+    assert first == module.change_key(*asked[0])
+    assert isinstance(expired, KeyExpiredError)
+    assert third == module.change_key(*asked[2])
+    assert isinstance(common, VendingError)
+    assert module.change_key_many([]) == []
+
+
 @pytest.mark.parametrize("old", [EXPIRED, RETIRED], ids=["expired", "retired"])
 def test_change_key_leads_away_from_a_key_that_issues_no_more(
     module: SecurityModule, old: KeyImport

@@ -15,6 +15,8 @@ from vending.errors import VendingError
 from vending.keystore.errors import ModuleAnswerLostError, ModuleUnavailableError
 from vending.keystore.port import (
     CreditTokenRequest,
+    KeyChange,
+    KeyChangeOutcome,
     KeyChangeRequest,
     KeyDescription,
     KeyReference,
@@ -23,6 +25,7 @@ from vending.keystore.port import (
     VendOutcome,
     VerifiedToken,
     VerifyRequest,
+    change_keys_one_by_one,
 )
 from vending.sts.tcdu import TokenDigits
 
@@ -85,6 +88,9 @@ class SlowSecurityModule:
         self, old: KeyReference, new: KeyReference, request: KeyChangeRequest
     ) -> tuple[TokenDigits, ...]:
         return self._serve("change_key", lambda: self._inner.change_key(old, new, request))
+
+    def change_key_many(self, changes: Sequence[KeyChange]) -> list[KeyChangeOutcome]:
+        return change_keys_one_by_one(self, changes)
 
     def verify(self, register: KeyReference, request: VerifyRequest) -> VerifiedToken:
         return self._serve("verify", lambda: self._inner.verify(register, request))

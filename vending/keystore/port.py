@@ -22,6 +22,8 @@ from vending.sts.tokens import CreditToken, InitiateMeterTest, ManagementToken, 
 
 __all__ = [
     "CreditTokenRequest",
+    "KeyChange",
+    "KeyChangeOutcome",
     "KeyChangeRequest",
     "KeyChangeSection",
     "KeyDescription",
@@ -31,6 +33,7 @@ __all__ = [
     "VendOutcome",
     "VerifiedToken",
     "VerifyRequest",
+    "change_keys_one_by_one",
 ]
 
 
@@ -102,6 +105,12 @@ VerifiedToken = CreditToken | ManagementToken | InitiateMeterTest | KeyChangeSec
 VendOutcome = TokenDigits | VendingError
 """What became of one request of many: its token, or its refusal."""
 
+KeyChange = tuple[KeyReference, KeyReference, KeyChangeRequest]
+"""One change of many: from which key, to which, and of which meter."""
+
+KeyChangeOutcome = tuple[TokenDigits, ...] | VendingError
+"""What became of one change of many: its set, 1st section first, or its refusal."""
+
 
 class SecurityModule(Protocol):
     """Issues tokens under vending keys that it never shows."""
@@ -150,6 +159,13 @@ class SecurityModule(Protocol):
         """
         ...
 
+    def change_key_many(self, changes: Sequence[KeyChange]) -> list[KeyChangeOutcome]:
+        """Return what became of each change, in their order; no refusal stops the others.
+
+        A module that has no faster way calls `change_keys_one_by_one`.
+        """
+        ...
+
     def verify(self, register: KeyReference, request: VerifyRequest) -> VerifiedToken:
         """Return what a token says under this meter's key, or why it is none; for clerks only.
 
@@ -170,3 +186,17 @@ class SecurityModule(Protocol):
             ModuleError: The module did not answer; see its outcome.
         """
         ...
+
+
+def change_keys_one_by_one(
+    module: SecurityModule, changes: Sequence[KeyChange]
+) -> list[KeyChangeOutcome]:
+    """Return what became of each change, asked for one after the other."""
+    return [_attempt_change(module, change) for change in changes]
+
+
+def _attempt_change(module: SecurityModule, change: KeyChange) -> KeyChangeOutcome:
+    try:
+        return module.change_key(*change)
+    except VendingError as refusal:
+        return refusal

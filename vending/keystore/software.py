@@ -23,6 +23,8 @@ from vending.keystore.errors import (
 from vending.keystore.model import KeyDescription, KeyReference
 from vending.keystore.port import (
     CreditTokenRequest,
+    KeyChange,
+    KeyChangeOutcome,
     KeyChangeRequest,
     KeyChangeSection,
     ManagementTokenRequest,
@@ -31,12 +33,13 @@ from vending.keystore.port import (
     VerifyRequest,
 )
 from vending.keystore.store import OpenKeyStore
-from vending.keystore.translation import guarded
+from vending.keystore.translation import guarded, translate
 from vending.sts.codec import decode, encode
 from vending.sts.dkga import derive_decoder_key
+from vending.sts.errors import STSError
 from vending.sts.explain import explain
 from vending.sts.key_change import encode_key_change_set, plan_key_change
-from vending.sts.keys import TI, DecoderKey, EncryptionAlgorithm, KeyType
+from vending.sts.keys import TI, DecoderKey, EncryptionAlgorithm, KeyType, VendingKey
 from vending.sts.pan import MeterPAN
 from vending.sts.tcdu import TokenDigits
 from vending.sts.tid import BaseDate, TokenIdentifier, is_key_expired, is_key_expired_at
@@ -127,6 +130,26 @@ class _Session:
 
     store: OpenKeyStore = field(repr=False)
     cache: DecoderKeyCache = field(repr=False)
+
+
+class _OpenedKeys:
+    """The vending keys that one call works with: each opened once, none outlives the call."""
+
+    __slots__ = ("_keys", "_store")
+
+    def __init__(self, store: OpenKeyStore) -> None:
+        self._store = store
+        self._keys: dict[KeyReference, VendingKey] = {}
+
+    def find(self, register: KeyReference) -> VendingKey:
+        """Return the key, opened now if it was not."""
+        key = self._keys.get(register)
+        if key is None:
+            key = self._keys[register] = self._store.vending_key(register)
+        return key
+
+    def __repr__(self) -> str:
+        return f"_OpenedKeys({len(self._keys)} keys)"
 
 
 class SoftwareSecurityModule:
@@ -225,21 +248,61 @@ class SoftwareSecurityModule:
             KeyStoreCorruptError: The seal of a key is broken.
         """
         session = self._session
-        old_key = self._known(session, old)
-        new_key = self._issuing(session, new)
-        attributes = new_key.attributes
-        if is_key_expired_at(request.issued_at, attributes.base_date, attributes.ken):
-            raise KeyExpiredError(str(new), ken=attributes.ken)
+        old_key, new_key = self._require_change(old, new, request)
         present = MeterKeyName(old, request.pan, request.ti, request.ea)
         following = MeterKeyName(new, request.pan, request.new_ti, request.ea)
         change = plan_key_change(
             old_key.attributes,
-            attributes,
+            new_key.attributes,
             new_key=_decoder_key(session, following),
             new_ti=request.new_ti,
             tct=request.tct,
         )
         return encode_key_change_set(change, _decoder_key(session, present))
+
+    @guarded
+    def change_key_many(self, changes: Sequence[KeyChange]) -> list[KeyChangeOutcome]:
+        """Return what became of each change, in their order; no refusal stops the others.
+
+        Each vending key is opened once a call and forgotten at its end, and no decoder key is
+        kept: a campaign meets each meter once.
+        """
+        opened = _OpenedKeys(self._session.store)
+        return [self._attempt_change(opened, change) for change in changes]
+
+    def _attempt_change(self, opened: "_OpenedKeys", change: KeyChange) -> KeyChangeOutcome:
+        old, new, request = change
+        try:
+            old_key, new_key = self._require_change(old, new, request)
+            present = derive_decoder_key(
+                opened.find(old), pan=request.pan, ti=request.ti, ea=request.ea
+            )
+            following = derive_decoder_key(
+                opened.find(new), pan=request.pan, ti=request.new_ti, ea=request.ea
+            )
+            planned = plan_key_change(
+                old_key.attributes,
+                new_key.attributes,
+                new_key=following,
+                new_ti=request.new_ti,
+                tct=request.tct,
+            )
+            return encode_key_change_set(planned, present)
+        except STSError as error:
+            return translate(error)
+        except VendingError as refusal:
+            return refusal.with_traceback(None)  # whose frames hold keys
+
+    def _require_change(
+        self, old: KeyReference, new: KeyReference, request: KeyChangeRequest
+    ) -> tuple[KeyDescription, KeyDescription]:
+        session = self._session
+        old_key = self._known(session, old)
+        new_key = self._issuing(session, new)
+        attributes = new_key.attributes
+        if is_key_expired_at(request.issued_at, attributes.base_date, attributes.ken):
+            raise KeyExpiredError(str(new), ken=attributes.ken)
+        return old_key, new_key
 
     @guarded
     def verify(self, register: KeyReference, request: VerifyRequest) -> VerifiedToken:
