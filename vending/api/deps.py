@@ -5,16 +5,25 @@ route that sells asks for few, as FastAPI resolves each of them for every reques
 """
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from vending.api.errors import IdempotencyKeyInvalidError, IdempotencyKeyMissingError
+from vending.api.errors import (
+    CrossSiteRequestError,
+    IdempotencyKeyInvalidError,
+    IdempotencyKeyMissingError,
+)
 from vending.api.in_flight import InFlightKeys
 from vending.api.recent_proofs import RecentProofs
 from vending.bootstrap import Container
+from vending.operators.errors import SignInRequiredError
+from vending.operators.model import SignedIn
+from vending.operators.permissions import Permission
+from vending.operators.service import sessions
 from vending.partners.errors import UnauthenticatedError
 from vending.partners.model import Partner
 from vending.partners.service import authenticate
@@ -23,6 +32,16 @@ from vending.values.identifiers import IdempotencyKey
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _bearer: Final = HTTPBearer(
     auto_error=False, scheme_name="PartnerKey", description="The key a partner was given, `pk_…`"
+)
+
+SESSION_COOKIE: Final = "__Host-session"
+"""The prefix makes browsers insist on Secure, no Domain and Path=/ (RFC 6265bis, 4.1.3.2)."""
+REQUEST_HEADER: Final = "X-Office-Request"
+"""Any value; a page of another site cannot send it without a leave that we never give (CORS)."""
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_session_bearer: Final = HTTPBearer(
+    auto_error=False, scheme_name="OperatorSession", description="A session's token, `os_…`"
 )
 
 
@@ -107,3 +126,75 @@ async def get_idempotency_key(
 
 PartnerDep = Annotated[Partner, Depends(get_partner)]
 IdempotencyKeyDep = Annotated[IdempotencyKey, Depends(get_idempotency_key)]
+
+
+# --- operators -----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class OfficeAccess:
+    """A dependency that lets only signed-in operators in, with the permission where one is named.
+
+    The session comes as `Authorization: Bearer os_…` or as the cookie. A cookie is sent by a
+    browser whoever made the page, so with one a request that changes something must also show
+    that it comes from a page of ours.
+    """
+
+    permission: Permission | None
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_session_bearer)],
+    ) -> SignedIn:
+        """Return the operator.
+
+        Raises:
+            SignInRequiredError: There is no session that holds.
+            CrossSiteRequestError: A cookie came with a request from a page of another site.
+            PermissionDeniedError: None of the operator's roles carries the permission.
+        """
+        if credentials is None:
+            require_same_site(request)
+        presented = presented_token(request, credentials)
+        container = container_of(request)
+        signed_in = await run_in_threadpool(
+            sessions.authenticate, container.database, presented, clock=container.clock
+        )
+        if self.permission is not None:
+            signed_in.require(self.permission)
+        return signed_in
+
+
+def requires(permission: Permission) -> OfficeAccess:
+    """Return the dependency of a route that takes a permission."""
+    return OfficeAccess(permission)
+
+
+def presented_token(request: Request, credentials: HTTPAuthorizationCredentials | None) -> str:
+    """Return the token that came with the request.
+
+    Raises:
+        SignInRequiredError: None did.
+    """
+    presented = (
+        credentials.credentials if credentials is not None else request.cookies.get(SESSION_COOKIE)
+    )
+    if presented is None:
+        raise SignInRequiredError
+    return presented
+
+
+def require_same_site(request: Request) -> None:
+    """Go on only when no page of another site can have made the request.
+
+    Raises:
+        CrossSiteRequestError: One may have: the browser says so, or nothing says otherwise.
+    """
+    if request.method in _SAFE_METHODS:
+        return
+    site = request.headers.get("sec-fetch-site")
+    is_ours = site == "same-origin" or (site is None and REQUEST_HEADER in request.headers)
+    if not is_ours:
+        raise CrossSiteRequestError
+
+
+SignedInDep = Annotated[SignedIn, Depends(OfficeAccess(None))]

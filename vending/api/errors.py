@@ -7,6 +7,7 @@ VendingError
 ├── IdempotencyKeyInvalidError  the key is too long or not printable
 ├── RequestTooLargeError        the body is above 64 kB
 ├── RequestTooSlowError         the body did not come in time
+├── CrossSiteRequestError       a cookie came with a request that another site may have made
 ├── RouteNotFoundError, MethodNotAllowedError
 └── InternalError               our fault; the outcome is unknown
 """
@@ -108,6 +109,17 @@ class RequestTooSlowError(VendingError):
     def http_status(self) -> int:
         """Return 408, the status that HTTP has for this."""
         return 408
+
+
+class CrossSiteRequestError(VendingError):
+    """A cookie came with a request that a page of another site may have made."""
+
+    kind = ErrorKind.FORBIDDEN
+    code = "cross_site_request"
+    remedy = "Send the header X-Office-Request, or the session as Authorization: Bearer."
+
+    def __init__(self) -> None:
+        super().__init__("nothing shows that the request comes from a page of this service")
 
 
 class RouteNotFoundError(VendingError):

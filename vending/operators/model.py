@@ -1,12 +1,92 @@
-"""An operator, and the operator who is signed in."""
+"""An operator, the operator who is signed in, and what stands behind a session."""
 
+import re
+import unicodedata
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
 
-from vending.operators.errors import PermissionDeniedError
+from vending.operators.errors import (
+    OperatorInvalidError,
+    PermissionDeniedError,
+    SecondFactorStaleError,
+)
 from vending.operators.permissions import Permission, Role, permissions_of
 from vending.values.actor import Actor, ActorKind
 from vending.values.identifiers import OperatorId
+
+NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,63}")
+PERSON_LENGTH_MAX: Final = 120
+
+
+class OperatorState(StrEnum):
+    """Whether an account can sign in."""
+
+    INVITED = "invited"
+    """Waits for its holder to choose a password and a second factor."""
+    ACTIVE = "active"
+    LOCKED = "locked"
+    """By an administrator; nothing of it signs in until it is unlocked."""
+
+
+class SignInMethod(StrEnum):
+    """What a session was opened with."""
+
+    TOTP = "totp"
+    """Password and a code of the authenticator app."""
+    PASSKEY = "passkey"
+    RECOVERY_CODE = "recovery-code"
+    """Password and a recovery code."""
+    OPENID = "openid"
+    ACTIVATION = "activation"
+    """Activation code, and the first code of the app that was just set up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """An account of one of the utility's people; never deleted, never renamed.
+
+    Raises:
+        OperatorInvalidError: Name or person is outside its limits.
+    """
+
+    id: OperatorId
+    name: str
+    """Login name: a small letter, then 1 to 63 of `a-z 0-9 . _ -`."""
+    person: str
+    """Whose it is: a staff number or a name; two accounts of one person count as one person."""
+    state: OperatorState
+    roles: frozenset[Role]
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        if NAME.fullmatch(self.name) is None:
+            raise OperatorInvalidError(
+                field="name", wanted="a small letter, then 1 to 63 of a-z 0-9 . _ -"
+            )
+        is_clean = self.person.isprintable() and self.person == self.person.strip()
+        if not (is_clean and 1 <= len(self.person) <= PERSON_LENGTH_MAX):
+            raise OperatorInvalidError(
+                field="person",
+                wanted=f"1 to {PERSON_LENGTH_MAX} printable characters, no space at either end",
+            )
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether it can sign in."""
+        return self.state is OperatorState.ACTIVE
+
+    @property
+    def subject(self) -> str:
+        """Return how the audit log names the account."""
+        return f"operator:{self.id}"
+
+
+def person_key(person: str) -> str:
+    """Return the person in the form in which two are compared: case, width and spacing apart."""
+    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +102,8 @@ class SignedIn:
     session_id: uuid.UUID
     device_id: str | None
     """What the session was opened on: passkey, terminal or browser; None: it did not say."""
+    fresh_until: datetime
+    """Until when the last second factor counts as given just now."""
     permissions: frozenset[Permission] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,3 +122,58 @@ class SignedIn:
         """
         if permission not in self.permissions:
             raise PermissionDeniedError(permission.value)
+
+    def require_fresh(self, now: datetime) -> None:
+        """Go on only when the second factor was given a short while ago.
+
+        Raises:
+            SecondFactorStaleError: It was not.
+        """
+        if now >= self.fresh_until:
+            raise SecondFactorStaleError
+
+    def is_same_person(self, person: str) -> bool:
+        """Return whether an account of `person` is one of this operator's own."""
+        return person_key(person) == person_key(self.person)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session holds."""
+
+    idle: timedelta = timedelta(minutes=15)
+    """Without a request."""
+    lifetime: timedelta = timedelta(hours=12)
+    """Whatever is done in it."""
+    freshness: timedelta = timedelta(minutes=10)
+    """How long a second factor counts as given just now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session, as its holder sees it; its token is stored as a digest alone."""
+
+    id: uuid.UUID
+    operator_id: OperatorId
+    device_id: str | None
+    source: str
+    """Network address it was opened from; `command line` for the machine's own."""
+    method: SignInMethod
+    opened_at: datetime
+    seen_at: datetime
+    idle_limit: timedelta
+    fresh_until: datetime
+    ends_at: datetime
+    revoked_at: datetime | None
+
+    def holds(self, now: datetime) -> bool:
+        """Return whether it lets its holder in at `now`."""
+        return self.revoked_at is None and now < min(self.ends_at, self.seen_at + self.idle_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A fresh session with its token, which is shown once."""
+
+    session: Session
+    token: str = field(repr=False)

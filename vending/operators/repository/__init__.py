@@ -1,0 +1,1 @@
+"""Every query on operators, one file for each kind of row."""
