@@ -59,6 +59,24 @@ def decode_apdu(token: Bits66) -> Token | Rejection:
     return _decode_data(layout, protected & _DATA_MASK)
 
 
+def fields_of(token: Token) -> tuple[int, int, int]:
+    """Return class, subclass and the 44 data bits of a token."""
+    protected = encode_apdu(token) >> _CRC_WIDTH
+    return *_kind_of(protected), protected & _DATA_MASK
+
+
+def decode_fields(token_class: int, subclass: int, data: int) -> Token | Rejection:
+    """Return the token of these fields, as a security module tells them of one it verified.
+
+    FunctionError for a reserved class or subclass, RangeError for data that mean nothing.
+    """
+    layout = TOKEN_LAYOUTS.get((token_class, subclass))
+    if layout is None or data not in range(1 << DATA_WIDTH):
+        fault = TokenResult.FUNCTION_ERROR if layout is None else TokenResult.RANGE_ERROR
+        return Rejection(fault)
+    return _decode_data(layout, data)
+
+
 def build_management_token(
     subclass: int, *, rnd: int, tid: TokenIdentifier, value: int
 ) -> Token | Rejection:

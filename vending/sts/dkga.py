@@ -9,9 +9,16 @@ import hmac
 from typing import Final
 
 from vending.sts.ea import EncryptionAlgorithm
-from vending.sts.errors import Unsupported, UnsupportedError
 from vending.sts.hazmat.des import encrypt_block
-from vending.sts.keys import TI, DecoderKey, KeyAttributes, KeyDerivation, KeyType, VendingKey
+from vending.sts.keys import (
+    TI,
+    DecoderKey,
+    KeyAttributes,
+    KeyDerivation,
+    KeyType,
+    VendingKey,
+    require_derivation,
+)
 from vending.sts.pan import MeterPAN
 
 _CONTROL_PADDING: Final = "ffffff"
@@ -40,6 +47,7 @@ def derive_decoder_key(
     Raises:
         UnsupportedError: EA11 with DKGA02, or a common key (KT 3) with DKGA04.
     """
+    require_derivation(vending_key.attributes, ea)
     if vending_key.attributes.dkga is KeyDerivation.DKGA02:
         return _derive_dkga02(vending_key, pan=pan, ti=ti, ea=ea)
     return _derive_dkga04(vending_key, pan=pan, ti=ti, ea=ea)
@@ -52,12 +60,7 @@ def _derive_dkga02(
 
     The vending key is used as stored: its parity bits are not corrected. Other texts print the
     result byte-reversed.
-
-    Raises:
-        UnsupportedError: EA11 with DKGA02.
     """
-    if ea is not EncryptionAlgorithm.STA:
-        raise UnsupportedError(Unsupported.EA11_WITH_DKGA02)
     block = _exclusive_or(
         build_pan_block(pan, vending_key.attributes.kt),
         build_control_block(vending_key.attributes, ti),
@@ -88,13 +91,7 @@ def _exclusive_or(left: bytes, right: bytes) -> bytes:
 def _derive_dkga04(
     vending_key: VendingKey, *, pan: MeterPAN, ti: TI, ea: EncryptionAlgorithm
 ) -> DecoderKey:
-    """Return the leftmost bits of HMAC-SHA-256, keyed with VK, over the DataBlock.
-
-    Raises:
-        UnsupportedError: A common key (KT 3) with DKGA04.
-    """
-    if vending_key.attributes.kt is KeyType.DCTK:
-        raise UnsupportedError(Unsupported.DCTK_WITH_DKGA04)
+    """Return the leftmost bits of HMAC-SHA-256, keyed with VK, over the DataBlock."""
     block = build_data_block(vending_key.attributes, pan=pan, ti=ti, ea=ea)
     code = hmac.digest(vending_key.material, block, hashlib.sha256)
     return DecoderKey(code[: ea.key_size_bytes], ea)

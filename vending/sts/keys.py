@@ -157,6 +157,21 @@ class KeyAttributes:
             raise FieldRangeError(field="KEN", given=self.ken, allowed="0 to 255")
 
 
+def require_derivation(attributes: KeyAttributes, ea: EncryptionAlgorithm) -> None:
+    """Refuse a decoder key that no vending key of these attributes gives.
+
+    Raises:
+        UnsupportedError: EA11 with DKGA02, or a common key (KT 3) with DKGA04.
+    """
+    match attributes.dkga:
+        case KeyDerivation.DKGA02 if ea is not EncryptionAlgorithm.STA:
+            raise UnsupportedError(Unsupported.EA11_WITH_DKGA02)
+        case KeyDerivation.DKGA04 if attributes.kt is KeyType.DCTK:
+            raise UnsupportedError(Unsupported.DCTK_WITH_DKGA04)
+        case _:
+            return
+
+
 class VendingKey(Unshown):
     """A supply group's key: VDDK, VUDK or VCDK by its type; its repr shows no material.
 

@@ -1,6 +1,12 @@
 import pytest
 
-from vending.sts.apdu import build_management_token, decode_apdu, encode_apdu
+from vending.sts.apdu import (
+    build_management_token,
+    decode_apdu,
+    decode_fields,
+    encode_apdu,
+    fields_of,
+)
 from vending.sts.bits import Bits66
 from vending.sts.errors import FieldRangeError
 from vending.sts.results import AuthenticationResult, Rejection, TokenResult
@@ -58,3 +64,23 @@ def test_management_value_beyond_16_bits_is_refused(tid: TokenIdentifier, value:
 def test_management_rnd_beyond_4_bits_is_refused(tid: TokenIdentifier, rnd: int) -> None:
     with pytest.raises(FieldRangeError, match="RND"):
         build_management_token(2, rnd=rnd, tid=tid, value=0)
+
+
+def test_fields_of_the_worked_example(credit: TransferCredit) -> None:
+    assert fields_of(credit) == (0, 0, 0x5014EEC0001)
+    assert decode_fields(*fields_of(credit)) == credit
+
+
+@pytest.mark.parametrize(
+    ("fields", "result"),
+    [
+        ((3, 0, 0), TokenResult.FUNCTION_ERROR),
+        ((2, 11, 0), TokenResult.FUNCTION_ERROR),
+        ((0, 0, 1 << 44), TokenResult.RANGE_ERROR),
+        ((2, 5, 1), TokenResult.RANGE_ERROR),
+    ],
+)
+def test_fields_that_mean_nothing_are_no_token(
+    fields: tuple[int, int, int], result: TokenResult
+) -> None:
+    assert decode_fields(*fields) == Rejection(result)
