@@ -16,6 +16,8 @@ from vending.values.identifiers import CustomerId, MeterId
 from vending.values.money import Currency
 
 KRN_MAX: Final = 9
+FILTER_PAN_COUNT_MAX: Final = 10_000
+"""A longer list is a place, a tariff or a supply group."""
 LOCATION_LENGTH_MAX: Final = 200
 LATITUDE_UDEG_MAX: Final = 90_000_000
 LONGITUDE_UDEG_MAX: Final = 180_000_000
@@ -179,6 +181,47 @@ class Meter(NewMeter):
     """A registered meter."""
 
     id: MeterId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterFilter:
+    """Which meters: those that fit every field given; None, or an empty field, fits all."""
+
+    sgc: SGC | None = None
+    krn: int | None = None
+    kt: KeyType | None = None
+    ti: TI | None = None
+    base_date: BaseDate | None = None
+    tariff_code: str | None = None
+    location_prefix: str = ""
+    """The location begins with these characters, as written."""
+    pans: tuple[MeterPAN, ...] = ()
+    """An explicit list, at most `FILTER_PAN_COUNT_MAX`."""
+
+    def __post_init__(self) -> None:
+        if len(self.pans) > FILTER_PAN_COUNT_MAX:
+            raise MeterInvalidError(
+                field="meters", wanted=f"a list of at most {FILTER_PAN_COUNT_MAX}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class MeterHolding:
+    """What a meter holds, in a form that a million of them can be read in."""
+
+    id: MeterId
+    pan: str
+    sgc: str
+    krn: int
+    kt: int
+    ti: str
+    base_date: int
+    ea: int
+
+    def fingerprint(self) -> bytes:
+        """Return a line that changes when the meter's key does."""
+        told = (self.pan, self.sgc, self.krn, self.kt, self.ti, self.base_date, self.ea)
+        return ("/".join(map(str, told)) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)

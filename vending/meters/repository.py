@@ -1,6 +1,6 @@
 """Every query on meters, their states and their last TIDs; all of them set-based."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
+    func,
     insert,
     select,
     update,
@@ -18,8 +19,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from vending.meters.errors import TIDNotRaisedError
-from vending.meters.model import Location, Meter, MeterState
+from vending.meters.model import (
+    Location,
+    Meter,
+    MeterFilter,
+    MeterHolding,
+    MeterKey,
+    MeterState,
+)
 from vending.meters.tables import meter_state_changes, meter_tids, meters
+from vending.persistence.bulk import is_one_of, update_rows
 from vending.persistence.upsert import insert_or_ignore, insert_or_update
 from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyDerivation, KeyType
 from vending.sts.pan import MeterPAN
@@ -28,6 +37,8 @@ from vending.sts.tokens import Resource
 from vending.values.identifiers import CustomerId, MeterId
 from vending.values.money import Currency
 
+STREAM_COUNT: Final = 5_000
+"""Rows in memory at once while a whole register is read."""
 METER_COUNT_MAX: Final = 1_000
 """Meters in one query: well below the 32,766 parameters of SQLite and the 65,535 of PostgreSQL."""
 
@@ -100,6 +111,69 @@ def list_meters(
     return [_to_meter(row) for row in connection.execute(query)]
 
 
+def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[MeterHolding]:
+    """Yield what each fitting meter holds, in the order of their ids; few are in memory at once."""
+    c = meters.c
+    query = (
+        select(c.id, c.pan, c.sgc, c.krn, c.kt, c.ti, c.base_date, c.ea)
+        .where(*_fits(connection, wanted))
+        .order_by(c.id)
+        .execution_options(yield_per=STREAM_COUNT)
+    )
+    for row in connection.execute(query):
+        yield MeterHolding(MeterId(row[0]), *row[1:])
+
+
+def list_fitting(
+    connection: Connection, wanted: MeterFilter, *, after: MeterId | None, limit: int
+) -> list[Meter]:
+    """Return up to `limit` fitting meters that come after one, in the order of their ids."""
+    query = select(meters).where(*_fits(connection, wanted)).order_by(meters.c.id).limit(limit)
+    if after is not None:
+        query = query.where(meters.c.id > after)
+    return [_to_meter(row) for row in connection.execute(query)]
+
+
+def lock_holdings(
+    connection: Connection, meter_ids: Collection[MeterId]
+) -> dict[MeterId, MeterHolding]:
+    """Return what these meters hold, locked in the order of their ids until the end."""
+    c = meters.c
+    query = (
+        select(c.id, c.pan, c.sgc, c.krn, c.kt, c.ti, c.base_date, c.ea)
+        .where(is_one_of(connection, c.id, list(meter_ids)))
+        .order_by(c.id)
+        .with_for_update()
+    )
+    return {
+        MeterId(row[0]): MeterHolding(MeterId(row[0]), *row[1:])
+        for row in connection.execute(query)
+    }
+
+
+def update_keys(
+    connection: Connection, keys: Mapping[MeterId, tuple[MeterKey, KeyDerivation]]
+) -> None:
+    """Store which key each of these locked meters holds now."""
+    update_rows(
+        connection,
+        meters,
+        [
+            {
+                "id": meter_id,
+                "sgc": key.sgc.digits,
+                "krn": key.krn,
+                "kt": int(key.kt),
+                "ti": key.ti.digits,
+                "base_date": int(key.base_date),
+                "dkga": int(dkga),
+            }
+            for meter_id, (key, dkga) in keys.items()
+        ],
+        key=["id"],
+    )
+
+
 def update_meter(connection: Connection, meter: Meter) -> None:
     """Store what has changed about a meter; its id, PAN and currency never do."""
     row = _to_row(meter)
@@ -145,6 +219,25 @@ def store_last_tids(connection: Connection, last_tids: Mapping[TIDKey, int]) -> 
         connection.execute(statement, rows)
     except IntegrityError as error:
         raise TIDNotRaisedError(len(rows)) from error
+
+
+def _fits(connection: Connection, wanted: MeterFilter) -> list[ColumnElement[bool]]:
+    c = meters.c
+    given = {
+        c.sgc: None if wanted.sgc is None else wanted.sgc.digits,
+        c.krn: wanted.krn,
+        c.kt: None if wanted.kt is None else int(wanted.kt),
+        c.ti: None if wanted.ti is None else wanted.ti.digits,
+        c.base_date: None if wanted.base_date is None else int(wanted.base_date),
+        c.tariff_code: wanted.tariff_code,
+    }
+    conditions = [column == value for column, value in given.items() if value is not None]
+    if wanted.location_prefix:
+        prefix = wanted.location_prefix
+        conditions.append(func.substr(c.location, 1, len(prefix)) == prefix)
+    if wanted.pans:
+        conditions.append(is_one_of(connection, c.pan, [pan.digits for pan in wanted.pans]))
+    return conditions
 
 
 def _is_one_of(pans: Collection[MeterPAN]) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Use cases of the meter register, and what a sale needs of it inside its own transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Final
 
@@ -16,12 +16,16 @@ from vending.meters.model import Meter, MeterKey, MeterPage, MeterState, NewMete
 from vending.meters.repository import (
     find_meters,
     find_meters_by_id,
+    list_fitting,
     load_last_tids,
+    lock_holdings,
     lock_meters,
     store_last_tids,
+    stream_holdings,
 )
 from vending.meters.rules import check_transition, require_note
 from vending.persistence.engine import Database
+from vending.sts.keys import KeyDerivation
 from vending.sts.pan import MeterPAN
 from vending.values.clock import Clock
 from vending.values.identifiers import CustomerId, MeterId, new_uuid7
@@ -35,14 +39,18 @@ __all__ = [
     "change_tariff",
     "find_meters",
     "find_meters_by_id",
+    "list_fitting",
     "list_meters",
     "load_last_tids",
     "load_meter",
+    "lock_holdings",
     "lock_meters",
     "make_meter",
     "record_key",
+    "record_keys",
     "register_meter",
     "store_last_tids",
+    "stream_holdings",
 ]
 
 PAGE_SIZE_MAX: Final = 1_000
@@ -187,6 +195,13 @@ def record_key(connection: Connection, pan: MeterPAN, key: MeterKey) -> Meter:
     )
     repository.update_meter(connection, meter)
     return meter
+
+
+def record_keys(
+    connection: Connection, keys: Mapping[MeterId, tuple[MeterKey, KeyDerivation]]
+) -> None:
+    """Store which keys meters hold after their key changes; the caller has locked the meters."""
+    repository.update_keys(connection, keys)
 
 
 def _change(database: Database, pan: MeterPAN, edit: Callable[[Meter], Meter]) -> Meter:
