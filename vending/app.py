@@ -1,8 +1,9 @@
 """The ASGI application: routes, error documents, and what happens around every request."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from vending import __version__
 from vending.api.errors import install_error_handlers
@@ -12,6 +13,14 @@ from vending.api.problems import PROBLEM_SCHEMA
 from vending.api.recent_proofs import RecentProofs
 from vending.api.routes import list_routers
 from vending.bootstrap import Container
+
+_NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+"""The framework's spans carry path and query, and so meters and keys; ours do not."""
 
 
 def create_app(container: Container) -> FastAPI:
@@ -23,6 +32,7 @@ def create_app(container: Container) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        telemetry=_NO_TELEMETRY,
         redirect_slashes=False,  # a redirect would be made of the caller's Host header
     )
     app.state.container = container

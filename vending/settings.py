@@ -155,6 +155,13 @@ class Settings(BaseSettings):
     meter_timeout_ms: Annotated[
         int, Field(ge=50, le=60_000, description="Deadline of one answer from a meter")
     ] = 3000
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s/@]+(/[^\s@?#]*)?$",
+            description="OpenTelemetry collector that takes traces over HTTP, `http://host:4318`",
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least level that is logged"),

@@ -6,6 +6,7 @@ import secrets
 from typing import Final
 
 import structlog
+from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vending.api.errors import (
@@ -16,6 +17,7 @@ from vending.api.errors import (
 )
 from vending.observability.logs import get_logger
 from vending.observability.metrics import Metrics
+from vending.observability.tracing import parent_of, span
 from vending.values.clock import Clock
 
 BODY_BYTES_MAX: Final = 65_536
@@ -25,6 +27,7 @@ BODY_TIMEOUT_S: Final = 10
 """The whole body, not a part of it: a caller who drips bytes is cut off as well."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _logger = get_logger(__name__)
 
@@ -68,13 +71,20 @@ class _Exchange:
     async def run(self, app: ASGIApp, metrics: Metrics, clock: Clock) -> None:
         started_s = clock.monotonic_s()
         structlog.contextvars.bind_contextvars(request_id=self._request_id)
+        method = str(self._scope["method"])
+        # A method that a caller made up would be a time series of its own.
+        counted = method if method in _METHODS else "other"
+        headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in self._traced()}
         try:
-            await self._answer(app)
+            with span(counted, kind=SpanKind.SERVER, parent=parent_of(headers)) as request:
+                await self._answer(app)
+                route = self._route()
+                request.update_name(f"{counted} {route}")
+                request.set_attribute("http.request.method", counted)
+                request.set_attribute("http.route", route)
+                request.set_attribute("http.response.status_code", self._status)
         finally:
-            route = str(getattr(self._scope.get("route"), "path", "none"))
-            method = str(self._scope["method"])
-            # A method that a caller made up would be a time series of its own.
-            counted = method if method in _METHODS else "other"
+            route = self._route()
             metrics.requests.labels(counted, route, str(self._status)).inc()
             _logger.info(
                 "request",
@@ -84,6 +94,12 @@ class _Exchange:
                 duration_ms=round((clock.monotonic_s() - started_s) * 1000),
             )
             structlog.contextvars.clear_contextvars()
+
+    def _route(self) -> str:
+        return str(getattr(self._scope.get("route"), "path", "none"))
+
+    def _traced(self) -> list[tuple[bytes, bytes]]:
+        return [one for one in self._scope["headers"] if one[0] in _TRACE_HEADERS]
 
     async def _answer(self, app: ASGIApp) -> None:
         try:

@@ -2,6 +2,8 @@
 
 import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
@@ -13,6 +15,8 @@ from vending.bootstrap import Container
 from vending.cli.context import DataOption, opened_container
 from vending.cli.listening import BACKLOG, PortInUseError, address_of, open_listener
 from vending.cli.output import JsonOption, print_document
+from vending.observability.tracing import configure_traces
+from vending.settings import Settings
 from vending.worker.loop import run_worker, stopped_by_signals
 
 GRACE_S: Final = 20
@@ -39,6 +43,7 @@ def serve(
         stopped_by_signals() as stop,
         opened_container(data, host=host, port=port) as container,
         container.key_store.following(),
+        traced(container.settings, "vending"),
         open_listener(container.settings) as listener,
     ):
         url = f"http://{address_of(listener)}"
@@ -54,6 +59,7 @@ def work(data: DataOption = None, as_json: JsonOption = False) -> None:
         stopped_by_signals() as stop,
         opened_container(data) as container,
         container.key_store.following(),
+        traced(container.settings, "vending-worker"),
     ):
         _serve_metrics(container)
         print_document({"worker": "running"}, as_json=as_json)
@@ -73,6 +79,23 @@ def _serve_metrics(container: Container) -> None:
         start_http_server(port, host, container.metrics.registry)
     except OSError as error:
         raise PortInUseError(host, port, error.strerror or str(error)) from error
+
+
+@contextmanager
+def traced(settings: Settings, service: str) -> Iterator[None]:
+    """Send traces while the body runs, if the settings name a collector.
+
+    Raises:
+        TracingUnavailableError: They do, and the extra that sends them is not installed.
+    """
+    if settings.otlp_endpoint is None:
+        yield
+        return
+    provider = configure_traces(settings.otlp_endpoint, service=service)
+    try:
+        yield
+    finally:
+        provider.shutdown()
 
 
 def forbid_core_dumps() -> None:

@@ -31,6 +31,7 @@ from vending.delivery.port import MeterAddress, MeterGateway, RelayPosition
 from vending.keystore.errors import SealBrokenError
 from vending.observability.logs import get_logger
 from vending.observability.metrics import Metrics
+from vending.observability.tracing import span
 from vending.persistence.engine import Database
 from vending.persistence.outbox import LeasedMessage
 from vending.values.clock import Clock
@@ -182,6 +183,13 @@ def _prepare(
 
 
 def _try(gateway: MeterGateway, order: Order) -> TryResult:
+    with span("meter", {"vending.command_kind": order.command.kind.value}) as traced:
+        result = _ask(gateway, order)
+        traced.set_attribute("vending.outcome", result.outcome.value)
+    return result
+
+
+def _ask(gateway: MeterGateway, order: Order) -> TryResult:
     if order.digits is not None:
         return gateway.deliver_token(order.address, order.digits)
     wanted = _RELAY_POSITIONS[order.command.kind]

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from vending.errors import VendingError
+from vending.observability.tracing import span
 from vending.persistence.errors import (
     CommitUnknownError,
     DatabaseBusyError,
@@ -135,7 +136,7 @@ class UnitOfWork:
         connection = self.connection
         doubts: list[str] = []
         try:
-            with _warnings_of(connection, doubts):
+            with span("commit"), _warnings_of(connection, doubts):
                 connection.commit()
         except IntegrityError:
             connection.invalidate()

@@ -17,6 +17,7 @@ from typing import Final
 from vending.commands.service import count_unfinished
 from vending.delivery.service import deliver_due, doubt_stale, handle_sale_issued
 from vending.errors import VendingError
+from vending.observability.tracing import span
 from vending.persistence import outbox
 from vending.persistence.outbox import Failure, LeasedMessage
 from vending.sales.errors import ClockJumpedError
@@ -82,7 +83,12 @@ def _hand_over(
     handler = handlers.get(message.topic)
     if handler is None:
         return Failure(message, NO_HANDLER, retry_at=None)
-    error = attempt(f"outbox {message.topic}", lambda: handler(context, message))
+
+    def hand_over() -> None:
+        with span(f"outbox {message.topic}", {"messaging.operation.name": message.topic}):
+            handler(context, message)
+
+    error = attempt(f"outbox {message.topic}", hand_over)
     if error is None:
         return None
     is_last = message.attempt >= OUTBOX_ATTEMPTS_MAX

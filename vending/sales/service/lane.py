@@ -17,6 +17,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from opentelemetry.trace import Link
+
+from vending.observability.tracing import link_here, span
 from vending.sales.errors import LaneFullError
 
 LANE_BATCH_MAX: Final = 64
@@ -34,6 +37,8 @@ class _Waiting(Generic[Request, Outcome]):
 
     requests: Sequence[Request]
     outcomes: Future[list[Outcome]] = field(default_factory=Future)
+    caller: Link | None = field(default_factory=link_here)
+    """The span of who asked, to which that of the batch is linked."""
 
 
 class Lane(Generic[Request, Outcome]):
@@ -105,8 +110,10 @@ def _run(
     work: Callable[[Sequence[Request]], list[Outcome]],
 ) -> None:
     requests = [request for one in batch for request in one.requests]
+    links = [one.caller for one in batch if one.caller is not None]
     try:
-        outcomes = work(requests)
+        with span("sales batch", {"vending.batch_size": len(requests)}, links=links):
+            outcomes = work(requests)
         assert len(outcomes) == len(requests), "every request has its outcome"
     except BaseException as error:  # noqa: BLE001 # every caller is told; none may wait for ever
         if len(batch) == 1:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from vending.errors import Outcome, VendingError
 from vending.keystore.port import VendOutcome as MintOutcome
 from vending.observability.logs import get_logger
+from vending.observability.tracing import span
 from vending.persistence.idempotency import Replay, find_answer
 from vending.sales import repository
 from vending.sales.errors import SaleInFlightError, SaleUnknownError
@@ -35,10 +36,16 @@ def finish_sales(sales: Sequence[Sale], desk: SalesDesk) -> list[VendOutcome]:
     """Ask the module for the token of each open sale, and write the books of those it made."""
     if not sales:
         return []
-    minted = desk.security_module.vend_many(
-        [(sale.register, sale.credit_token_request()) for sale in sales]
-    )
+    minted = mint(sales, desk)
     return [_finish_one(sale, made, desk) for sale, made in zip(sales, minted, strict=True)]
+
+
+def mint(sales: Sequence[Sale], desk: SalesDesk) -> list[MintOutcome]:
+    """Ask the security module for the token of each sale."""
+    with span("security module", {"vending.batch_size": len(sales)}):
+        return desk.security_module.vend_many(
+            [(sale.register, sale.credit_token_request()) for sale in sales]
+        )
 
 
 def answer_open(request: VendRequest, desk: SalesDesk) -> VendOutcome:

@@ -18,7 +18,6 @@ from functools import partial
 from sqlalchemy import Connection
 
 from vending.errors import VendingError
-from vending.keystore.port import VendOutcome as MintOutcome
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import store_last_tids
 from vending.observability.logs import get_logger
@@ -35,7 +34,7 @@ from vending.sales.service.decisions import (
     load_situation,
 )
 from vending.sales.service.desk import BATCH_MAX, SalesDesk
-from vending.sales.service.two_step import answer_open, finish_sales
+from vending.sales.service.two_step import answer_open, finish_sales, mint
 from vending.sts import MeterPAN
 from vending.values.identifiers import SaleId, new_uuid7
 
@@ -176,7 +175,7 @@ def _issue(
 ) -> dict[int, VendOutcome]:
     """Make the tokens and write the books; what the keys refuse is added to `refused`."""
     sales = _draft_sales(drafts, SaleState.RELEASED, desk, now)
-    minted = dict(zip(sales, _mint(sales, desk), strict=True))
+    minted = dict(zip(sales, mint(list(sales.values()), desk), strict=True))
     refused |= {i: made for i, made in minted.items() if isinstance(made, VendingError)}
     _require_none_passing(refused)
     issued = {
@@ -212,12 +211,6 @@ def _draft_sales(
         index: draft_sale(draft, SaleId(new_uuid7(desk.clock)), state, rnd=desk.draw_rnd(), now=now)
         for index, draft in drafts.items()
     }
-
-
-def _mint(sales: Mapping[int, Sale], desk: SalesDesk) -> list[MintOutcome]:
-    return desk.security_module.vend_many(
-        [(sale.register, sale.credit_token_request()) for sale in sales.values()]
-    )
 
 
 def _store_sales(connection: Connection, sales: Sequence[Sale]) -> None:
