@@ -145,6 +145,27 @@ class Settings(BaseSettings):
     clock_forward_limit_s: Annotated[
         int, Field(ge=60, description="A clock set forward by more stops vending")
     ] = 86_400
+    ceiling_energy_kwh: Annotated[
+        int | None,
+        Field(ge=0, description="Most energy a key sells in a day, where it has no own ceiling"),
+    ] = None
+    ceiling_money_minor: Annotated[
+        int | None,
+        Field(ge=0, description="Most money a key sells for in a day, minor units of `currency`"),
+    ] = None
+    ceiling_tokens: Annotated[
+        int | None, Field(ge=0, description="Most credit tokens a key sells in a day")
+    ] = None
+    ceiling_free_energy_kwh: Annotated[
+        int | None, Field(ge=0, description="Most energy a key gives without payment in a day")
+    ] = None
+    ceiling_free_tokens: Annotated[
+        int | None, Field(ge=0, description="Most tokens without payment of a key in a day")
+    ] = None
+    ceiling_management_tokens: Annotated[
+        int | None,
+        Field(ge=0, description="Most management and key-change tokens of a key in a day"),
+    ] = None
     worker_poll_ms: Annotated[
         int, Field(ge=10, le=60_000, description="Pause of the worker when nothing waits")
     ] = 500
@@ -162,6 +183,10 @@ class Settings(BaseSettings):
             description="OpenTelemetry collector that takes traces over HTTP, `http://host:4318`",
         ),
     ] = None
+    approval_distinct_devices: Annotated[
+        bool,
+        Field(description="Approve only from another device than the one it was asked for on"),
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least level that is logged"),

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 import meter_drivers
 import vending
 from meter_drivers.errors import DriverError
+from vending.approvals.model import draw_state_diagram as draw_approval_states
 from vending.commands.model import draw_state_diagram as draw_command_states
 from vending.errors import VendingError
 from vending.meters.model import draw_state_diagram as draw_meter_states
@@ -35,6 +36,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "sale-states.md": states_page("sale", draw_sale_states()),
         DOCS / "reference" / "meter-states.md": states_page("meter", draw_meter_states()),
         DOCS / "reference" / "command-states.md": states_page("command", draw_command_states()),
+        DOCS / "reference" / "approval-states.md": states_page("approval", draw_approval_states()),
     }
 
 
@@ -179,7 +181,8 @@ def name_of(state: SaleState) -> str:
 
 
 def states_page(subject: str, diagram: str) -> str:
-    return f"# States of a {subject}\n\n{NOTE}\n```mermaid\n{diagram}```\n"
+    article = "an" if subject.startswith("a") else "a"
+    return f"# States of {article} {subject}\n\n{NOTE}\n```mermaid\n{diagram}```\n"
 
 
 # --- forms ---------------------------------------------------------------------------------------

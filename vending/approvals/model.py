@@ -78,6 +78,29 @@ class ApprovalState(StrEnum):
     """Used up by the act it allowed; expiry is no state but a time that has passed."""
 
 
+APPROVAL_TRANSITIONS: Final[Mapping[ApprovalState, Mapping[ApprovalState, str]]] = MappingProxyType(
+    {
+        ApprovalState.REQUESTED: MappingProxyType(
+            {
+                ApprovalState.APPROVED: "another person approves, in time",
+                ApprovalState.REFUSED: "another person refuses",
+                ApprovalState.WITHDRAWN: "who asked withdraws",
+            }
+        ),
+        ApprovalState.APPROVED: MappingProxyType(
+            {
+                ApprovalState.REDEEMED: "exactly this act is done, in time",
+                ApprovalState.WITHDRAWN: "either of the two withdraws",
+            }
+        ),
+        ApprovalState.REFUSED: MappingProxyType({}),
+        ApprovalState.WITHDRAWN: MappingProxyType({}),
+        ApprovalState.REDEEMED: MappingProxyType({}),
+    }
+)
+"""Each state, where it leads, and by which act; triggers of the database hold the same table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """What exactly is to be done; an approval is bound to it by a hash."""
@@ -86,6 +109,15 @@ class Act:
     subject: str
     """What it is done to, as the audit log names it."""
     payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the other person says."""
+
+    approve: bool
+    note: str | None = None
+    """One line for who asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +132,26 @@ class Approval:
     state: ApprovalState
     requested_by: OperatorId
     requested_at: datetime
+    requested_on: str | None
+    """Device of the session that asked; None: it did not say."""
     expires_at: datetime
-    decided_by: OperatorId | None
-    decided_at: datetime | None
-    note: str | None
-    redeemed_at: datetime | None
+    decided_by: OperatorId | None = None
+    decided_at: datetime | None = None
+    decided_on: str | None = None
+    """Device of the session that decided; None: it did not say, or nobody decided yet."""
+    note: str | None = None
+    """Of who decided or withdrew."""
+    redeemed_by: OperatorId | None = None
+    redeemed_at: datetime | None = None
+
+
+def draw_state_diagram() -> str:
+    """Return the states and their transitions as a Mermaid diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {ApprovalState.REQUESTED}: one person asks"]
+    lines += [
+        f"    {state} --> {target}: {act}"
+        for state, steps in APPROVAL_TRANSITIONS.items()
+        for target, act in steps.items()
+    ]
+    lines += [f"    {state} --> [*]" for state, steps in APPROVAL_TRANSITIONS.items() if not steps]
+    return "\n".join(lines) + "\n"
