@@ -41,10 +41,14 @@ class Purpose(StrEnum):
     VENDING_KEYS = "vending keys"
     ISSUED_TOKENS = "issued tokens"
     STORED_ANSWERS = "stored answers"
+    OPERATOR_SECRETS = "operator secrets"
+    AUDIT_KEYS = "audit keys"
     HEADER = "header"
     GENERATION = "generation file"
     ROOT_KEY = "root key"
     VERIFIER = "verifier"
+    CUSTODIAN_KEY = "custodian key"
+    BACKUP_KEY = "backup key"
 
 
 def associate(*fields: str | int | bytes) -> bytes:

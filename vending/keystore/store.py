@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 
 from vending.keystore import envelope
 from vending.keystore.errors import (
@@ -16,10 +17,20 @@ from vending.keystore.errors import (
 from vending.keystore.generation import Generation, GenerationFile
 from vending.keystore.model import HeaderRow, KeyDescription, KeyReference, KeyRow, to_microseconds
 from vending.keystore.redaction import Secret
-from vending.keystore.sealing import Keyring, Purpose, Sealer
+from vending.keystore.sealing import Keyring, Purpose, Sealer, associate
 from vending.keystore.translation import guarded
 from vending.keystore.unlocking import Argon2Cost, Unlock
 from vending.sts.keys import KeyAttributes, VendingKey
+
+LENT_PURPOSES: Final = frozenset(
+    {
+        Purpose.ISSUED_TOKENS,
+        Purpose.STORED_ANSWERS,
+        Purpose.OPERATOR_SECRETS,
+        Purpose.AUDIT_KEYS,
+    }
+)
+"""What other features may seal under the store's root key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +106,13 @@ class OpenKeyStore:
         return self._load(register)[1]
 
     def sealer(self, purpose: Purpose) -> Sealer:
-        """Return the sealer for issued tokens or stored answers."""
-        assert purpose in {Purpose.ISSUED_TOKENS, Purpose.STORED_ANSWERS}, "keys have their own"
+        """Return the sealer for issued tokens, stored answers or secrets of operators."""
+        assert purpose in LENT_PURPOSES, "keys have their own"
         return self._keyring.sealer(purpose)
+
+    def export_root(self, sealer: Sealer) -> bytes:
+        """Return the root key sealed for a backup; see `vending.keystore.recovery`."""
+        return self._keyring.wrap_root(sealer, associated=root_in_backup(self._header.store_id))
 
     def vending_key(self, register: KeyReference) -> VendingKey:
         """Return the key itself, for arithmetic inside shielded frames.
@@ -207,6 +222,11 @@ class OpenKeyStore:
 def generation_of(header: HeaderRow) -> Generation:
     """Return which state of which store a header is of."""
     return Generation(header.store_id, header.generation, header.manifest)
+
+
+def root_in_backup(store_id: bytes) -> bytes:
+    """Return what the root key in a backup is bound to."""
+    return associate("root key in a backup", store_id)
 
 
 def with_manifest(keyring: Keyring, header: HeaderRow, rows: Iterable[KeyRow]) -> HeaderRow:

@@ -1,17 +1,50 @@
-"""The audit log: who did what, in the transaction that did it."""
+"""The audit log: who did what, in the transaction that did it.
 
-from collections.abc import Mapping, Sequence
+`record` writes each event twice: the event itself, which no one may change, and its id into a
+queue. A job of the worker takes the queue and seals the events into a chain (`vending.audit`):
+one that commits late is found by its place in the queue, and no sale waits for another's link.
+"""
+
+import jsonfrom collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Table, Text
+from sqlalchemy import Column, Connection, Index, Table, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
 
 from vending.persistence.base import metadata
 from vending.persistence.bulk import insert_rows
-from vending.persistence.column_types import Json, JSONColumn, UTCDateTime, UUIDColumn
+from vending.persistence.column_types import Implementation, Json, UTCDateTime, UUIDColumn
 from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.identifiers import new_uuid7
+
+_NOT_STORABLE: Final = "\ufffd"
+
+
+class JSONText(TypeDecorator[Json]):
+    """A document kept as the very text that was sealed, keys sorted, the same on both engines.
+
+    PostgreSQL's JSONB would write it anew, and cannot hold every text.
+    """
+
+    impl: Implementation = Text
+    cache_ok: bool | None = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str | None:
+        """Return the document as text."""
+        del dialect
+        if value is None:
+            return None
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Json:  # noqa: ANN401 # the driver's own decoding
+        """Return the stored document."""
+        del dialect
+        document: Json = None if value is None else json.loads(value)
+        return document
+
 
 audit_events: Final = Table(
     "audit_events",
@@ -24,9 +57,20 @@ audit_events: Final = Table(
     Column("session_id", UUIDColumn),
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
-    Column("details", JSONColumn, nullable=False),
+    Column("details", JSONText, nullable=False),
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
+Index("ix_audit_events_subject", audit_events.c.subject, audit_events.c.id)
+
+audit_queue: Final = Table(
+    "audit_queue",
+    metadata,
+    Column("event_id", UUIDColumn, primary_key=True),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Events that wait to be sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +87,45 @@ class AuditEvent:
 
 
 def record(connection: Connection, events: Sequence[AuditEvent], clock: Clock) -> None:
-    """Record the acts; they are there if, and only if, the transaction commits."""
+    """Record the acts; they are there if, and only if, the transaction commits.
+
+    Events of one call are sealed in their order.
+    """
+    if not events:
+        return
     now = clock.now()
+    ids = sorted(new_uuid7(clock) for _ in events)
     insert_rows(
         connection,
         audit_events,
         [
             {
-                "id": new_uuid7(clock),
+                "id": event_id,
                 "at": now,
                 "actor_kind": event.actor.kind.value,
-                "actor_name": event.actor.name,
+                "actor_name": storable(event.actor.name),
                 "actor_id": event.actor.id,
                 "session_id": event.actor.session_id,
                 "action": event.action,
-                "subject": event.subject,
+                "subject": storable(event.subject),
                 "details": dict(event.details),
             }
-            for event in events
+            for event_id, event in zip(ids, events, strict=True)
         ],
     )
+    insert_rows(connection, audit_queue, [{"event_id": event_id} for event_id in ids])
+
+
+def storable(text: str) -> str:
+    """Return the text with what no database holds, NUL and halves of a pair, replaced.
+
+    A name somebody chose must not stop the act from being recorded.
+    """
+    if text.isprintable():
+        return text
+    replaced = text.replace("\0", _NOT_STORABLE)
+    return replaced.encode("utf-8", "replace").decode() if _has_halves(replaced) else replaced
+
+
+def _has_halves(text: str) -> bool:
+    return any("\ud800" <= each <= "\udfff" for each in text)

@@ -1,0 +1,1 @@
+"""The audit chain: seals what was recorded, exports signed heads, and shows tampering."""
