@@ -5,7 +5,8 @@ queue. A job of the worker takes the queue and seals the events into a chain (`v
 one that commits late is found by its place in the queue, and no sale waits for another's link.
 """
 
-import jsonfrom collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
