@@ -1,16 +1,17 @@
 """Who runs a command: each command says what permission it takes, or why it takes none."""
 
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from vending.cli.arguments import name_actor
+from vending.cli.marks import ACCESS_MARK, host
 from vending.operators.permissions import Permission
 from vending.values.actor import Actor, ActorKind
 
+__all__ = ["acting", "host", "needs"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
-
-ACCESS_MARK: Final = "command_access"
 
 
 def needs(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.access import needs
 from vending.cli.arguments import name_actor
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
@@ -19,6 +20,7 @@ from vending.commands.service import (
 from vending.errors import ErrorKind, VendingError
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import load_meter
+from vending.operators.permissions import Permission
 from vending.values.clock import SystemClock
 from vending.values.identifiers import CommandId
 
@@ -45,6 +47,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("disconnect")
+@needs(Permission.COMMANDS_WRITE)
 def disconnect(
     meter: MeterArgument, reason: ReasonOption, data: DataOption = None, as_json: JsonOption = False
 ) -> None:
@@ -54,6 +57,7 @@ def disconnect(
 
 
 @app.command("reconnect")
+@needs(Permission.COMMANDS_WRITE)
 def reconnect(
     meter: MeterArgument, reason: ReasonOption, data: DataOption = None, as_json: JsonOption = False
 ) -> None:
@@ -63,6 +67,7 @@ def reconnect(
 
 
 @app.command("list")
+@needs(Permission.COMMANDS_READ)
 def list_all(
     meter: Annotated[
         str | None, typer.Option("--meter", help="Of this meter; else those that wait for you.")
@@ -80,6 +85,7 @@ def list_all(
 
 
 @app.command("retry")
+@needs(Permission.COMMANDS_WRITE)
 def retry(command_id: IdArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Give a command that waits for a person fresh tries: the same token, never a new one."""
     with opened_database(data) as (_, database), database.unit_of_work() as uow:
@@ -94,6 +100,7 @@ def retry(command_id: IdArgument, data: DataOption = None, as_json: JsonOption =
 
 
 @app.command("settle")
+@needs(Permission.COMMANDS_WRITE)
 def settle_doubt(
     command_id: IdArgument,
     verdict: Annotated[Verdict, typer.Argument(help="What you found out at the meter.")],

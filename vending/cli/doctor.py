@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from vending.bootstrap import open_database, unlock_of
+from vending.cli.access import host
 from vending.cli.context import DataOption, read_settings
 from vending.cli.listening import PortInUseError, open_listener
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
@@ -79,6 +80,7 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
+@host("looks at the machine; a release is tried with it")
 def doctor(
     confirm: Annotated[
         bool,

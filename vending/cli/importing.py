@@ -9,12 +9,14 @@ import typer
 from rich.progress import Progress, TaskID
 from sqlalchemy import Connection
 
+from vending.cli.access import needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, progress_bar
 from vending.customers.importing import import_customers
 from vending.customers.service import find_ids
 from vending.errors import ErrorKind, VendingError
 from vending.meters.importing import MeterReferences, import_meters
+from vending.operators.permissions import Permission
 from vending.tariffs.service import find_effective
 from vending.values.clock import SystemClock
 from vending.values.csv_rows import ImportReport
@@ -54,6 +56,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("meters")
+@needs(Permission.METERS_WRITE)
 def take_meters(
     file: FileArgument,
     dry_run: DryRunOption = False,
@@ -85,6 +88,7 @@ def take_meters(
 
 
 @app.command("customers")
+@needs(Permission.CUSTOMERS_WRITE)
 def take_customers(
     file: FileArgument,
     dry_run: DryRunOption = False,

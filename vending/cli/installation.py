@@ -7,6 +7,7 @@ import typer
 from alembic.util import CommandError
 
 from vending.bootstrap import open_database
+from vending.cli.access import host
 from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, read_settings
 from vending.cli.output import JsonOption, print_document, print_note
@@ -49,6 +50,7 @@ def register(app: typer.Typer) -> None:
     app.command("migrate")(migrate_tables)
 
 
+@host("there is nobody yet who could sign in")
 def init(
     partner: Annotated[
         str | None, typer.Option("--partner", help="Add a first partner and print its API key.")
@@ -94,6 +96,7 @@ def init(
         )
 
 
+@host("the tables must fit before anybody can sign in")
 def migrate_tables(
     revision: Annotated[str, typer.Argument(help="head, base, or a revision.")] = "head",
     down: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from vending.bootstrap import open_database, unlock_of
+from vending.cli.access import host, needs
 from vending.cli.context import DataOption, opened_container, opened_database, read_settings
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
 from vending.errors import ErrorKind, VendingError
@@ -23,6 +24,7 @@ from vending.keystore.service import (
     list_keys,
     retire_key,
 )
+from vending.operators.permissions import Permission
 from vending.sts import SGC, BaseDate, KeyAttributes, KeyDerivation, KeyType, compute_expiry
 from vending.values.clock import SystemClock
 
@@ -65,6 +67,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("create")
+@host("the store must be there before anybody can sign in")
 def create(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Make an empty key store; `vending init` does it for a new installation."""
     with opened_database(data) as (settings, database):
@@ -75,6 +78,7 @@ def create(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("import")
+@needs(Permission.KEYS_WRITE)
 def import_key(
     sgc: SgcOption,
     krn: KrnOption,
@@ -121,6 +125,7 @@ def import_key(
 
 
 @app.command("list")
+@needs(Permission.KEYS_READ)
 def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the keys: attributes, check value, expiry; never the key."""
     with opened_container(data) as container:
@@ -129,6 +134,7 @@ def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("retire")
+@needs(Permission.KEYS_WRITE)
 def retire(
     sgc: SgcOption,
     krn: KrnOption,
@@ -144,6 +150,7 @@ def retire(
 
 
 @app.command("check")
+@host("reads seals alone; a timer of the machine may run it")
 def check_store(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Verify every seal of the store; exit 1 when any part fails.
 
@@ -162,6 +169,7 @@ def check_store(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("adopt")
+@host("after a restore nobody can sign in before the store is accepted")
 def adopt(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Accept the store as it is, on a new machine or after restoring a backup on purpose."""
     settings = read_settings(data)

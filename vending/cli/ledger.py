@@ -5,10 +5,12 @@ from typing import Final
 
 import typer
 
+from vending.cli.access import host, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, progress_bar
 from vending.errors import ErrorKind
 from vending.ledger.service import trial_balance, verify
+from vending.operators.permissions import Permission
 
 app: Final = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 
@@ -34,6 +36,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("verify")
+@host("prints counts and sums alone; a timer of the machine may run it")
 def verify_books(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Rebuild every balance from the postings and name any difference; exit 1 if there is one.
 
@@ -68,6 +71,7 @@ def verify_books(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("balance")
+@needs(Permission.LEDGER_READ)
 def show_balance(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Show the totals of every account."""
     with opened_database(data) as (_, database), database.read() as connection:

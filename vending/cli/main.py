@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from vending import __version__
+from vending.cli.marks import host
 from vending.cli.output import JsonOption, print_document, print_problem, print_refusal
 from vending.errors import VendingError
 from vending.sts.errors import STSError
@@ -56,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], *, as_json: bool) -> int:
     try:
-        code = _build(arguments)(list(arguments), standalone_mode=False, prog_name="vending")
+        code = build(arguments)(list(arguments), standalone_mode=False, prog_name="vending")
     except TyperException as error:
         message = error.format_message()
         if message:  # without any argument the help was printed already
@@ -73,7 +74,7 @@ def _run(arguments: Sequence[str], *, as_json: bool) -> int:
     return 1 if isinstance(code, int) and code else 0
 
 
-def _build(arguments: Sequence[str]) -> typer.Typer:
+def build(arguments: Sequence[str]) -> typer.Typer:
     """Return the command line, with all commands unless one is named."""
     app = typer.Typer(
         name="vending",
@@ -97,6 +98,7 @@ def _root() -> None:
     """Sell prepaid electricity as STS tokens, exactly once."""
 
 
+@host("the version is no secret")
 def print_version(as_json: JsonOption = False) -> None:
     """Print the version."""
     if as_json:

@@ -4,12 +4,14 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.access import needs
 from vending.cli.arguments import name_actor
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
 from vending.meters.model import Meter, MeterState
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import change_link, change_state, list_meters, load_meter
+from vending.operators.permissions import Permission
 from vending.values.clock import SystemClock
 
 app: Final = typer.Typer(help="The meter register.", no_args_is_help=True)
@@ -22,6 +24,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("show")
+@needs(Permission.METERS_READ)
 def show(meter: MeterArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Show one meter."""
     pan = parse_meter_number(meter)
@@ -31,6 +34,7 @@ def show(meter: MeterArgument, data: DataOption = None, as_json: JsonOption = Fa
 
 
 @app.command("list")
+@needs(Permission.METERS_READ)
 def list_all(
     state: Annotated[MeterState | None, typer.Option("--state", help="Only this state.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
@@ -44,6 +48,7 @@ def list_all(
 
 
 @app.command("state")
+@needs(Permission.METERS_WRITE)
 def move(
     meter: MeterArgument,
     target: Annotated[MeterState, typer.Argument(help="The state it takes.")],
@@ -61,6 +66,7 @@ def move(
 
 
 @app.command("link")
+@needs(Permission.METERS_WRITE)
 def link(
     meter: MeterArgument,
     profile: Annotated[str | None, typer.Option("--profile", help="Meter model.")] = None,

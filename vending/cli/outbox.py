@@ -5,8 +5,10 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.access import needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
+from vending.operators.permissions import Permission
 from vending.persistence.outbox import list_parked, release_parked
 from vending.values.clock import SystemClock
 
@@ -19,6 +21,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("list")
+@needs(Permission.OUTBOX_WRITE)
 def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the messages that failed for good, with their last failure."""
     with opened_database(data) as (_, database), database.read() as connection:
@@ -36,6 +39,7 @@ def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("release")
+@needs(Permission.OUTBOX_WRITE)
 def release(
     message_ids: Annotated[list[uuid.UUID], typer.Argument(help="Ids, as `list` shows them.")],
     data: DataOption = None,

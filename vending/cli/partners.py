@@ -4,9 +4,11 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.access import needs
 from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
+from vending.operators.permissions import Permission
 from vending.partners.model import PartnerStatus
 from vending.partners.service import (
     add_partner,
@@ -29,6 +31,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("add")
+@needs(Permission.PARTNERS_WRITE)
 def add(
     name: NameArgument,
     currency: Annotated[
@@ -51,6 +54,7 @@ def add(
 
 
 @app.command("key")
+@needs(Permission.PARTNERS_WRITE)
 def add_key(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Make another API key for a partner, such as for a rotation, and print it, once."""
     with opened_database(data) as (_, database):
@@ -61,6 +65,7 @@ def add_key(name: NameArgument, data: DataOption = None, as_json: JsonOption = F
 
 
 @app.command("keys")
+@needs(Permission.PARTNERS_READ)
 def show_keys(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the API keys of a partner, without their secrets."""
     with opened_database(data) as (_, database), database.read() as connection:
@@ -78,6 +83,7 @@ def show_keys(name: NameArgument, data: DataOption = None, as_json: JsonOption =
 
 
 @app.command("revoke")
+@needs(Permission.PARTNERS_WRITE)
 def revoke(
     prefix: Annotated[str, typer.Argument(help="Prefix of the key, as `keys` lists it.")],
     data: DataOption = None,
@@ -90,6 +96,7 @@ def revoke(
 
 
 @app.command("list")
+@needs(Permission.PARTNERS_READ)
 def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the partners."""
     with opened_database(data) as (_, database), database.read() as connection:
@@ -106,12 +113,14 @@ def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("suspend")
+@needs(Permission.PARTNERS_WRITE)
 def suspend(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Let a partner sell nothing from now on; what it sold stays."""
     _set_status(name, PartnerStatus.SUSPENDED, data, as_json=as_json)
 
 
 @app.command("resume")
+@needs(Permission.PARTNERS_WRITE)
 def resume(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Let a suspended partner sell again."""
     _set_status(name, PartnerStatus.ACTIVE, data, as_json=as_json)

@@ -12,6 +12,7 @@ from prometheus_client import start_http_server
 
 from vending.app import create_app
 from vending.bootstrap import Container
+from vending.cli.access import host
 from vending.cli.context import DataOption, opened_container
 from vending.cli.listening import BACKLOG, PortInUseError, address_of, open_listener
 from vending.cli.output import JsonOption, print_document
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("worker")(work)
 
 
+@host("the service runs as an account of the machine")
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port; 0 picks a free one.")] = None,
@@ -52,6 +54,7 @@ def serve(
             _serve(container, listener)
 
 
+@host("the worker runs as an account of the machine")
 def work(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Run the worker until it is stopped: it delivers tokens, and finishes what was left open."""
     forbid_core_dumps()

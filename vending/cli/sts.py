@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.access import host
 from vending.cli.context import DataOption, opened_container
 from vending.cli.output import (
     FindingsError,
@@ -94,6 +95,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("conformance")
+@host("computes on what it is given; opens no installation")
 def conformance(
     file: Annotated[Path, typer.Argument(help="JSON file of vectors.")],
     as_json: JsonOption = False,
@@ -125,6 +127,7 @@ def conformance(
 
 
 @app.command("decode")
+@host("computes on what it is given; opens no installation")
 def decode(
     token: Annotated[list[str], typer.Argument(help="20 digits; blanks and dashes are ignored.")],
     meter: Annotated[str, typer.Option("--meter", help="DRN or MeterPAN.")],

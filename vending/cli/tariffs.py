@@ -5,10 +5,12 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.cli.access import needs
 from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
 from vending.errors import ErrorKind, VendingError
+from vending.operators.permissions import Permission
 from vending.sales.receipt import percent_text, price_text
 from vending.tariffs.model import Tariff, TariffDraft
 from vending.tariffs.rules import parse_price_per_kwh, parse_vat_percent
@@ -35,6 +37,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("add")
+@needs(Permission.TARIFFS_WRITE)
 def add(
     code: Annotated[str, typer.Argument(help="Code of the tariff, such as RES-1.")],
     price: Annotated[str, typer.Option("--price", help="Price per kWh without VAT, as 21.50.")],
@@ -63,6 +66,7 @@ def add(
 
 
 @app.command("list")
+@needs(Permission.TARIFFS_READ)
 def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List every version of every tariff."""
     with opened_database(data) as (_, database), database.read() as connection:
