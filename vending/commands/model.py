@@ -7,17 +7,21 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from vending.values.identifiers import CommandId, MeterId, SaleId, TokenId
+from vending.values.identifiers import CommandId, KeyChangeSetId, MeterId, SaleId, TokenId
 
 
 class CommandKind(StrEnum):
     """What the meter is told to do."""
 
     ENTER_TOKEN = "enter-token"  # noqa: S105 # the name of an act, not a secret
+    ENTER_KEY_CHANGE = "enter-key-change"
+    """All sections of one key-change set, in their order."""
     DISCONNECT = "disconnect"
     RECONNECT = "reconnect"
 
 
+ENTRY_KINDS: Final = frozenset({CommandKind.ENTER_TOKEN, CommandKind.ENTER_KEY_CHANGE})
+"""They go through the token entry of a meter: before and after a key change is not the same."""
 RELAY_KINDS: Final = frozenset({CommandKind.DISCONNECT, CommandKind.RECONNECT})
 """They set the one relay of a meter: only the newest of them counts."""
 
@@ -42,7 +46,7 @@ class CommandState(StrEnum):
     EXPIRED = "expired"
     """Its time ran out before it ever reached the meter."""
     SUPERSEDED = "superseded"
-    """A newer order for the same relay took its place."""
+    """A newer order for the same relay took its place, or its key-change set was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ _C = CommandState
 TRANSITIONS: Final = (
     Transition(_C.QUEUED, _C.SENT, "its turn comes"),
     Transition(_C.QUEUED, _C.EXPIRED, "time runs out"),
-    Transition(_C.QUEUED, _C.SUPERSEDED, "newer order for the relay"),
+    Transition(_C.QUEUED, _C.SUPERSEDED, "newer order for the relay, or set withdrawn"),
     Transition(_C.SENT, _C.DONE, "meter accepts"),
     Transition(_C.SENT, _C.RECONCILED, "meter has it already"),
     Transition(_C.SENT, _C.REFUSED, "meter refuses"),
@@ -140,10 +144,13 @@ class NewCommand:
     requested_by: str
     sale_id: SaleId | None = None
     token_id: TokenId | None = None
+    key_change_set_id: KeyChangeSetId | None = None
 
     def __post_init__(self) -> None:
         has_token = self.token_id is not None
         assert has_token == (self.kind is CommandKind.ENTER_TOKEN), "a token is entered, else none"
+        has_set = self.key_change_set_id is not None
+        assert has_set == (self.kind is CommandKind.ENTER_KEY_CHANGE), "a set is entered, else none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +162,7 @@ class Command:
     meter_id: MeterId
     sale_id: SaleId | None
     token_id: TokenId | None
+    key_change_set_id: KeyChangeSetId | None
     dedupe_key: str
     state: CommandState
     reason: str

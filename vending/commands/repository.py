@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     RowMapping,
     and_,
     bindparam,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 
 from vending.commands.model import (
+    ENTRY_KINDS,
     RELAY_KINDS,
     WAITING_STATES,
     Command,
@@ -29,14 +31,18 @@ from vending.commands.model import (
     CommandState,
 )
 from vending.commands.tables import command_changes, commands
+from vending.persistence.bulk import is_one_of
 from vending.persistence.column_types import is_sqlite
 from vending.persistence.upsert import insert_or_ignore
-from vending.values.identifiers import CommandId, MeterId, SaleId, TokenId
+from vending.values.identifiers import CommandId, KeyChangeSetId, MeterId, SaleId, TokenId
 
 LEASE_LOCK: Final = 0x636D6473
 """Key of PostgreSQL's advisory lock: one lease at a time decides which meters are free."""
 
 _waits = commands.c.state.in_([state.value for state in WAITING_STATES])
+_waits_or_sent = commands.c.state.in_(
+    [state.value for state in (*WAITING_STATES, CommandState.SENT)]
+)
 _is_relay = commands.c.kind.in_([kind.value for kind in RELAY_KINDS])
 _MUTABLE: Final = (
     "state",
@@ -93,21 +99,54 @@ def lock_superseded(connection: Connection, *, now: datetime, limit: int) -> lis
 
 
 def lock_due(connection: Connection, *, now: datetime, limit: int) -> list[Command]:
-    """Return, locked, the oldest due command of each meter that has none sent."""
+    """Return, locked, the oldest due command of each meter that has none sent.
+
+    A key change waits for the tokens that were queued before it, and later tokens wait for the
+    key change: on the other side of it the meter would not read them.
+    """
     sent = commands.alias("sent")
     is_busy = exists().where(
         sent.c.meter_id == commands.c.meter_id, sent.c.state == CommandState.SENT.value
+    )
+    older = commands.alias("older")
+    is_behind = exists().where(
+        older.c.meter_id == commands.c.meter_id,
+        older.c.state.in_([state.value for state in WAITING_STATES]),
+        _is_older(older),
+        or_(
+            and_(
+                older.c.kind == CommandKind.ENTER_KEY_CHANGE.value,
+                commands.c.kind.in_([kind.value for kind in ENTRY_KINDS]),
+            ),
+            and_(
+                older.c.kind == CommandKind.ENTER_TOKEN.value,
+                commands.c.kind == CommandKind.ENTER_KEY_CHANGE.value,
+            ),
+        ),
     )
     place = func.row_number().over(
         partition_by=commands.c.meter_id, order_by=(commands.c.created_at, commands.c.id)
     )
     due = (
         select(commands.c.id, commands.c.due_at, place.label("place"))
-        .where(_waits, commands.c.due_at <= now, ~is_busy)
+        .where(_waits, commands.c.due_at <= now, ~is_busy, ~is_behind)
         .subquery()
     )
     firsts = select(due.c.id).where(due.c.place == 1).order_by(due.c.due_at, due.c.id).limit(limit)
     return _lock(connection, and_(_waits, commands.c.id.in_(firsts)), limit=limit)
+
+
+def list_open_for_sets(
+    connection: Connection, set_ids: Collection[KeyChangeSetId]
+) -> list[Command]:
+    """Return the commands that still carry one of these key-change sets to a meter, locked."""
+    query = (
+        select(commands)
+        .where(_waits_or_sent, is_one_of(connection, commands.c.key_change_set_id, list(set_ids)))
+        .order_by(commands.c.id)
+        .with_for_update()
+    )
+    return [_to_command(row) for row in connection.execute(query).mappings()]
 
 
 def lock_stale(connection: Connection, *, before: datetime, limit: int) -> list[Command]:
@@ -198,6 +237,13 @@ def count_by_state(connection: Connection) -> dict[CommandState, int]:
     return {state: found.get(state, 0) for state in unfinished}
 
 
+def _is_older(other: FromClause) -> ColumnElement[bool]:
+    return or_(
+        other.c.created_at < commands.c.created_at,
+        and_(other.c.created_at == commands.c.created_at, other.c.id < commands.c.id),
+    )
+
+
 def _lock(connection: Connection, condition: ColumnElement[bool], *, limit: int) -> list[Command]:
     query = (
         select(commands)
@@ -248,6 +294,9 @@ def _to_command(row: RowMapping) -> Command:
         meter_id=MeterId(row["meter_id"]),
         sale_id=None if row["sale_id"] is None else SaleId(row["sale_id"]),
         token_id=None if row["token_id"] is None else TokenId(row["token_id"]),
+        key_change_set_id=(
+            None if row["key_change_set_id"] is None else KeyChangeSetId(row["key_change_set_id"])
+        ),
         dedupe_key=row["dedupe_key"],
         state=CommandState(row["state"]),
         reason=row["reason"],

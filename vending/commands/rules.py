@@ -46,6 +46,8 @@ LIFETIMES: Final[Mapping[CommandKind, timedelta]] = MappingProxyType(
         # The customer holds the 20 digits and may type them; a meter out of reach for a week
         # needs a visit, not another try.
         CommandKind.ENTER_TOKEN: timedelta(days=7),
+        # A meter without a line for a month is on the campaign's chase list long before.
+        CommandKind.ENTER_KEY_CHANGE: timedelta(days=30),
         # Whether a household should be cut off is decided anew each day.
         CommandKind.DISCONNECT: timedelta(days=1),
         CommandKind.RECONNECT: timedelta(days=1),
@@ -56,6 +58,7 @@ CODE_STALE: Final = "worker_lost"
 CODE_LEASED: Final = "sent"
 CODE_OVERDUE: Final = "overdue"
 CODE_SUPERSEDED: Final = "newer_order"
+CODE_WITHDRAWN: Final = "set_withdrawn"
 CODE_RETRY: Final = "person_try_again"
 VERDICT_CODES: Final[Mapping[Verdict, str]] = MappingProxyType(
     {Verdict.APPLIED: "person_applied", Verdict.NOT_APPLIED: "person_not_applied"}
@@ -126,6 +129,7 @@ def start(new: NewCommand, command_id: CommandId, now: datetime) -> Command:
         meter_id=new.meter_id,
         sale_id=new.sale_id,
         token_id=new.token_id,
+        key_change_set_id=new.key_change_set_id,
         dedupe_key=new.dedupe_key,
         state=CommandState.QUEUED,
         reason=new.reason,
@@ -144,12 +148,13 @@ def start(new: NewCommand, command_id: CommandId, now: datetime) -> Command:
 
 def is_same_order(stored: Command, new: NewCommand) -> bool:
     """Return whether the stored command is what is asked for again."""
-    return (stored.kind, stored.meter_id, stored.sale_id, stored.token_id) == (
-        new.kind,
-        new.meter_id,
-        new.sale_id,
-        new.token_id,
-    )
+    return (
+        stored.kind,
+        stored.meter_id,
+        stored.sale_id,
+        stored.token_id,
+        stored.key_change_set_id,
+    ) == (new.kind, new.meter_id, new.sale_id, new.token_id, new.key_change_set_id)
 
 
 def send(command: Command, now: datetime) -> Command:
@@ -218,6 +223,17 @@ def supersede(command: Command, now: datetime) -> Command:
     assert command.kind in RELAY_KINDS, "each token counts"
     _require(command, WAITING_STATES, CommandState.SUPERSEDED)
     return _move(command, CommandState.SUPERSEDED, CODE_SUPERSEDED, now)
+
+
+def withdraw(command: Command, now: datetime) -> Command:
+    """Return what becomes of a key change that is not to reach its meter any more.
+
+    Raises:
+        CommandStateError: It may have reached the meter, or is finished.
+    """
+    assert command.kind is CommandKind.ENTER_KEY_CHANGE, "each token counts"
+    _require(command, frozenset({CommandState.QUEUED}), CommandState.SUPERSEDED)
+    return _move(command, CommandState.SUPERSEDED, CODE_WITHDRAWN, now)
 
 
 def try_again(command: Command, now: datetime) -> Command:

@@ -23,7 +23,7 @@ from vending.commands.model import (
     Verdict,
 )
 from vending.values.clock import Clock
-from vending.values.identifiers import CommandId, MeterId, SaleId, new_uuid7
+from vending.values.identifiers import CommandId, KeyChangeSetId, MeterId, SaleId, new_uuid7
 
 BATCH_COUNT_MAX: Final = 1_000
 """Commands in one call."""
@@ -105,6 +105,24 @@ def record_results(
         current,
         lambda each: rules.end_try(each, results[each.id, each.version], now),
     )
+
+
+def list_open_for_sets(connection: Connection, set_ids: Sequence[KeyChangeSetId]) -> list[Command]:
+    """Return the commands that still carry one of these key-change sets to a meter, locked."""
+    return repository.list_open_for_sets(connection, set_ids)
+
+
+def withdraw_sets(
+    connection: Connection, set_ids: Sequence[KeyChangeSetId], *, actor: str, now: datetime
+) -> list[Command]:
+    """Keep these key-change sets from their meters; return the commands that cannot be held back.
+
+    Those were sent, or are in doubt: their set may have reached the meter.
+    """
+    found = repository.list_open_for_sets(connection, set_ids)
+    queued = [each for each in found if each.state is CommandState.QUEUED]
+    _store(connection, queued, lambda each: rules.withdraw(each, now), actor)
+    return [each for each in found if each.state is not CommandState.QUEUED]
 
 
 def mark_stale(connection: Connection, now: datetime) -> list[Command]:

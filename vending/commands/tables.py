@@ -17,6 +17,7 @@ commands = Table(
     Column("meter_id", UUIDColumn, ForeignKey("meters.id"), nullable=False),
     Column("sale_id", UUIDColumn, ForeignKey("sales.id")),
     Column("token_id", UUIDColumn, ForeignKey("issued_tokens.id")),
+    Column("key_change_set_id", UUIDColumn),
     Column("dedupe_key", Text, nullable=False, unique=True),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
