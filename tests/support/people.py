@@ -1,8 +1,14 @@
-"""Operators for tests: made and signed in directly, without passwords and codes."""
+"""Operators for tests: made and signed in directly, without passwords and codes.
+
+That one person alone cannot do an act of two is shown by a scenario for each use case:
+`tests/support/two_person/registry.py` says how a feature contributes its own.
+"""
 
 from collections.abc import Iterable
 from datetime import timedelta
 
+from vending.approvals.model import Approval, Decision
+from vending.approvals.service import decide
 from vending.operators.model import (
     OpenedSession,
     Operator,
@@ -16,7 +22,7 @@ from vending.operators.repository import accounts
 from vending.operators.service.sessions import Place, open_session, to_signed_in
 from vending.persistence.engine import Database
 from vending.values.clock import Clock
-from vending.values.identifiers import OperatorId, new_uuid7
+from vending.values.identifiers import ApprovalId, OperatorId, new_uuid7
 
 LONG = SessionLimits(
     idle=timedelta(hours=12), lifetime=timedelta(hours=12), freshness=timedelta(hours=12)
@@ -99,6 +105,20 @@ def session_token_for(
     """The token of a session as `sign_in_as` opens one, to send as `Authorization: Bearer`."""
     operator = operator_named(database, clock, name or _name_of(roles), roles, person=person)
     return open_session_for(database, clock, operator, device=device, limits=limits).token
+
+
+def approve(
+    database: Database,
+    clock: Clock,
+    approval_id: ApprovalId,
+    by: SignedIn,
+) -> Approval:
+    """Approve what another person asked for."""
+    with database.unit_of_work() as uow:
+        yes = Decision(approve=True)
+        decided = decide(uow.connection, by, approval_id, yes, distinct_devices=False, clock=clock)
+        uow.commit()
+    return decided
 
 
 def _name_of(roles: tuple[Role, ...]) -> str:
