@@ -1,0 +1,179 @@
+"""The line to an attached security module: one request, one answer, and nothing left over.
+
+Answers carry no number, so an answer that comes late would be taken for the next one's. The line
+is therefore *settled* before a request leaves: unless the last exchange ended cleanly and nothing
+waits, a question that issues nothing is asked, and everything is dropped until its answer comes.
+A serial line keeps its order, so behind that answer nothing older can follow. Two such questions
+alternate, so that a late answer to one is not taken for the other's.
+
+What a request may come to:
+
+    ModuleUnavailableError   it was not sent; nothing was issued
+    ModuleAnswerLostError    it was sent, and no answer came: unknown
+    LineConfusedError        an answer came, damaged or to something else: unknown
+    sts.ModuleRefusedError   the module said no
+"""
+
+from collections import deque
+from typing import Final
+
+from meter_drivers.errors import LinkTimeoutError, TransportError
+from meter_drivers.transports.port import ByteStream, Timer
+from vending.keystore.errors import ModuleAnswerLostError, ModuleUnavailableError
+from vending.sts.errors import ModuleFrameError, ModuleRefusedError
+from vending.sts.module_messages import (
+    REQUESTS_BY_RECORD,
+    Answer,
+    IdentificationRequest,
+    KeyAttributesRequest,
+    Request,
+)
+from vending.sts.security_module import LineBuffer, decode_answer, encode_request
+
+TURN_ANSWERS: Final = 3
+"""One turn, of several exchanges, lasts at most as long as so many answers may take."""
+_READ_SIZE_BYTES: Final = 512
+_LINES_DROPPED_MAX: Final = 64
+"""A module that talks without end is not settled by listening on."""
+
+
+class LineConfusedError(Exception):
+    """What came is damaged, or answers something else."""
+
+
+class ModuleLine:
+    """One module on one line; its caller lets one thread at a time in."""
+
+    def __init__(
+        self, stream: ByteStream, *, probe_register: int, timeout_s: float, timer: Timer
+    ) -> None:
+        self._stream = stream
+        self._timeout_s = timeout_s
+        self._timer = timer
+        self._ends_s = 0.0
+        self._probes: deque[Request] = deque(
+            [IdentificationRequest(), KeyAttributesRequest(register=probe_register)]
+        )
+        self._buffer = LineBuffer()
+        self._lines: deque[bytes] = deque()
+        self._is_settled = False
+
+    @property
+    def link(self) -> str:
+        """Return what messages call the line."""
+        return self._stream.link
+
+    def begin_turn(self) -> bool:
+        """Start the clock of a turn and open the line; return whether it was closed before.
+
+        Raises:
+            ModuleUnavailableError: Nothing is at the other end.
+        """
+        self._ends_s = self._timer.now_s() + TURN_ANSWERS * self._timeout_s
+        if self._stream.is_open and self._is_quiet():
+            return False
+        if self._stream.is_open:
+            return False
+        self._is_settled = False
+        try:
+            self._stream.open()
+        except TransportError as error:
+            raise ModuleUnavailableError from error
+        return True
+
+    def exchange(self, request: Request) -> Answer:
+        """Ask, and return the answer.
+
+        Raises:
+            ModuleUnavailableError: It was not asked.
+            ModuleAnswerLostError: It was asked, and no answer came.
+            LineConfusedError: An answer came that is damaged, or another one's.
+            ModuleRefusedError: The module said no.
+        """
+        self._settle()
+        self._is_settled = False
+        try:
+            self._send(request)
+            line = self._next_line()
+        except TransportError as error:
+            raise ModuleAnswerLostError from error
+        try:
+            answer = decode_answer(line, request)
+        except ModuleFrameError as error:
+            raise LineConfusedError(str(error)) from error
+        except ModuleRefusedError:
+            self._is_settled = not self._lines
+            raise
+        self._is_settled = not self._lines
+        return answer
+
+    def distrust(self) -> None:
+        """Settle the line before the next request, however well the last one went."""
+        self._is_settled = False
+
+    def close(self) -> None:
+        """Give the line back."""
+        self._stream.close()
+
+    def _settle(self) -> None:
+        if self._is_settled and self._is_quiet():
+            return
+        self._buffer, self._lines = LineBuffer(), deque()
+        probe = self._probes[0]
+        self._probes.rotate()
+        try:
+            self._send(probe)
+            for _ in range(_LINES_DROPPED_MAX):
+                if _answers(self._next_line(), probe):
+                    self._is_settled = True
+                    return
+        except (TransportError, LineConfusedError) as error:
+            raise ModuleUnavailableError from error
+        raise ModuleUnavailableError
+
+    def _is_quiet(self) -> bool:
+        """Return whether nothing waits to be read; a broken line is closed on the way."""
+        if self._lines:
+            return False
+        try:
+            self._stream.read(_READ_SIZE_BYTES, timeout_s=0)
+        except LinkTimeoutError:
+            return True
+        except TransportError:
+            self._stream.close()
+        self._is_settled = False
+        return False
+
+    def _send(self, request: Request) -> None:
+        try:
+            self._stream.write(encode_request(request), timeout_s=self._timeout_s)
+        except TransportError:
+            self._stream.close()
+            raise
+
+    def _next_line(self) -> bytes:
+        while not self._lines:
+            left_s = min(self._timeout_s, self._ends_s - self._timer.now_s())
+            try:
+                octets = self._stream.read(_READ_SIZE_BYTES, timeout_s=max(left_s, 0))
+            except LinkTimeoutError:
+                raise
+            except TransportError:
+                self._stream.close()
+                raise
+            try:
+                self._lines.extend(line for line in self._buffer.receive(octets) if line)
+            except ModuleFrameError as error:
+                raise LineConfusedError(str(error)) from error
+        return self._lines.popleft()
+
+
+def _answers(line: bytes, probe: Request) -> bool:
+    """Return whether a line answers this question and no other, be it with a refusal."""
+    try:
+        decode_answer(line, probe)
+    except ModuleFrameError:
+        return False
+    except ModuleRefusedError:
+        return line.startswith(f"SM!{REQUESTS_BY_RECORD[type(probe)].letters}".encode())
+    return True
