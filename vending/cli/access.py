@@ -5,10 +5,12 @@ from typing import ParamSpec, TypeVar
 
 from vending.cli.arguments import name_actor
 from vending.cli.marks import ACCESS_MARK, host
+from vending.operators.errors import SignInRequiredError
+from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.values.actor import Actor, ActorKind
 
-__all__ = ["acting", "host", "needs"]
+__all__ = ["acting", "acting_operator", "host", "needs"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,3 +29,12 @@ def needs(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def acting() -> Actor:
     """Return who runs the command, for the audit log."""
     return Actor(ActorKind.HOST, name_actor())
+
+
+def acting_operator() -> SignedIn:
+    """Return the operator who is signed in on the command line.
+
+    Raises:
+        SignInRequiredError: Nobody is.
+    """
+    raise SignInRequiredError
