@@ -77,6 +77,7 @@ test-system: ## Debian packages that make test needs and this machine lacks; as 
 	{ [ -n "$(UV)" ] || $(BIN)/python -m pip --version || $(PYTHON) -c 'import ensurepip'; } >/dev/null 2>&1 || \
 		lacks python3-venv 'makes the virtual environment'; \
 	command -v curl >/dev/null || lacks curl 'the commands of the README are tested as printed'; \
+	command -v promtool >/dev/null || lacks prometheus 'promtool tests the alert rules'; \
 	if [ -z "$$lacking" ]; then \
 		echo 'make test lacks nothing: the databases come from the lock files'; \
 	elif [ "$$(id -u)" -ne 0 ]; then \

@@ -43,6 +43,11 @@ class Metrics:
             "Age of the oldest message that still waits in the outbox",
             registry=self.registry,
         )
+        self.open_sale_age = Gauge(
+            "vending_sales_open_oldest_seconds",
+            "Age of the oldest sale that was paid for and has no token yet",
+            registry=self.registry,
+        )
         self.job_failures = Counter(
             "vending_worker_failures_total",
             "Runs of a job, or messages of a topic, that ended in an error",
@@ -63,6 +68,43 @@ class Metrics:
         self.clock_trusted = Gauge(
             "vending_clock_trusted",
             "1 while the clock agrees with the last committed time, else 0 and vending stands",
+            registry=self.registry,
+        )
+        self._add_trust()
+
+    def _add_trust(self) -> None:
+        """Add what watches keys, limits and the audit chain."""
+        self.audit_seal_lag = Gauge(
+            "vending_audit_seal_lag_seconds",
+            "Age of the oldest act that is not sealed into the audit chain yet",
+            registry=self.registry,
+        )
+        self.key_expiry = Gauge(
+            "vending_key_expiry_seconds",
+            "Time until a vending key that meters are on expires; negative once it has",
+            ["register"],
+            registry=self.registry,
+        )
+        self.ceiling_used = Gauge(
+            "vending_ceiling_used_ratio",
+            "Share of a key's ceiling of the day that is used, by class of tokens; the largest part",
+            ["register", "class"],
+            registry=self.registry,
+        )
+        self.credit_line_used = Gauge(
+            "vending_credit_line_used_ratio",
+            "Share of a partner's credit line that is used",
+            ["partner"],
+            registry=self.registry,
+        )
+        self.module_open = Gauge(
+            "vending_security_module_open",
+            "1 while the breaker before the security module is open and requests are refused",
+            registry=self.registry,
+        )
+        self.module_queue = Gauge(
+            "vending_security_module_queue",
+            "Requests that wait for the security module",
             registry=self.registry,
         )
 
