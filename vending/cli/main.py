@@ -36,6 +36,8 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "meters": "meters",
         "commands": "commands",
         "outbox": "outbox",
+        "backup": "backups",
+        "restore": "backups",
     }
 )
 """The module of `vending.cli` behind each command or group; its `register` adds them."""

@@ -1,7 +1,7 @@
 """An open key store: sealed rows that were seen to be whole, and the key that opens them."""
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from vending.keystore.errors import (
 )
 from vending.keystore.generation import Generation, GenerationFile
 from vending.keystore.model import HeaderRow, KeyDescription, KeyReference, KeyRow, to_microseconds
+from vending.keystore.module_errors import KeyInTokenError
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import Keyring, Purpose, Sealer, associate
 from vending.keystore.translation import guarded
@@ -31,6 +32,19 @@ LENT_PURPOSES: Final = frozenset(
     }
 )
 """What other features may seal under the store's root key."""
+
+Keeper = Callable[[KeyAttributes, Secret], Secret]
+"""Puts a vending key where it stays, and returns what the store seals in its place."""
+
+IN_TOKEN: Final = b"token:"
+TOKEN_KEY_ID_BYTES: Final = 16
+"""A key in a PKCS#11 token is sealed as `IN_TOKEN` and the id of its object: no key is as long."""
+
+
+def keep_in_store(attributes: KeyAttributes, secret: Secret) -> Secret:
+    """Keep a vending key in the store itself, sealed."""
+    del attributes
+    return secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +63,26 @@ class OpenKeyStore:
     nothing else may call it.
     """
 
-    __slots__ = ("_header", "_keyring", "_keys", "_vending_key_sealer", "generation_file")
+    __slots__ = (
+        "_header",
+        "_keeper",
+        "_keyring",
+        "_keys",
+        "_vending_key_sealer",
+        "generation_file",
+    )
 
     def __init__(
-        self, keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow], file: GenerationFile
+        self,
+        keyring: Keyring,
+        header: HeaderRow,
+        rows: Sequence[KeyRow],
+        file: GenerationFile,
+        *,
+        keeper: Keeper = keep_in_store,
     ) -> None:
         self._keyring = keyring
+        self._keeper = keeper
         self._header = header
         self._vending_key_sealer = keyring.sealer(Purpose.VENDING_KEYS)
         self.generation_file = file
@@ -63,6 +91,12 @@ class OpenKeyStore:
             raise KeyStoreCorruptError(findings[0].damage, register=findings[0].register)
         self._keys: Mapping[KeyReference, tuple[KeyRow, KeyDescription]] = MappingProxyType(
             {shown.register: (row, shown) for row in rows for shown in [row.describe()]}
+        )
+
+    def with_keeper(self, keeper: Keeper) -> "OpenKeyStore":
+        """Return the same store, which keeps the keys it takes in from now on elsewhere."""
+        return OpenKeyStore(
+            self._keyring, self._header, self._rows(), self.generation_file, keeper=keeper
         )
 
     @property
@@ -119,13 +153,24 @@ class OpenKeyStore:
 
         Raises:
             KeyNotFoundError: The store has none of that name.
+            KeyInTokenError: It lies in a PKCS#11 token.
             KeyStoreCorruptError: Its seal is broken.
         """
         row, shown = self._load(register)
-        try:
-            return _opened(row, self._header.store_id, self._vending_key_sealer)
-        except SealBrokenError as error:
-            raise KeyStoreCorruptError(Damage.RECORD, register=str(shown.register)) from error
+        opened = self._open(row, shown)
+        if _token_key_id(opened) is not None:
+            raise KeyInTokenError(str(register))
+        return _as_key(row, opened)
+
+    def token_key_id(self, register: KeyReference) -> bytes | None:
+        """Return the id of the key's object in a PKCS#11 token; `None`: it lies in the store.
+
+        Raises:
+            KeyNotFoundError: The store has none of that name.
+            KeyStoreCorruptError: Its seal is broken.
+        """
+        row, shown = self._load(register)
+        return _token_key_id(self._open(row, shown))
 
     def seal_key(
         self,
@@ -137,7 +182,10 @@ class OpenKeyStore:
         is_demo: bool,
         at: datetime,
     ) -> KeyRow:
-        """Return the row of a key, sealed to its attributes and to this store."""
+        """Return the row of a key, sealed to its attributes and to this store.
+
+        Where keys are kept elsewhere, it goes there now, and its place is what is sealed.
+        """
         blank = KeyRow(
             sgc=int(attributes.sgc),
             krn=attributes.krn,
@@ -152,7 +200,7 @@ class OpenKeyStore:
             retired_at_us=None,
             sealed=b"",
         )
-        return self._sealed(blank, secret)
+        return self._sealed(blank, self._keeper(attributes, secret))
 
     def retired_row(self, register: KeyReference, *, at: datetime) -> KeyRow:
         """Return the row of a key as it is once retired, sealed anew to that attribute.
@@ -190,7 +238,9 @@ class OpenKeyStore:
         """
         if header.store_id != self._header.store_id:
             raise KeyStoreCorruptError(Damage.HEADER)
-        present = OpenKeyStore(self._keyring, header, rows, self.generation_file)
+        present = OpenKeyStore(
+            self._keyring, header, rows, self.generation_file, keeper=self._keeper
+        )
         if header.generation < self._header.generation:
             raise KeyStoreCorruptError(Damage.ROLLED_BACK)
         return present
@@ -205,6 +255,12 @@ class OpenKeyStore:
         associated = blank.associated(self._header.store_id)
         sealed = self._vending_key_sealer.seal(secret.reveal(), associated=associated)
         return replace(blank, sealed=sealed)
+
+    def _open(self, row: KeyRow, shown: KeyDescription) -> Secret:
+        try:
+            return _opened(row, self._header.store_id, self._vending_key_sealer)
+        except SealBrokenError as error:
+            raise KeyStoreCorruptError(Damage.RECORD, register=str(shown.register)) from error
 
     def _rows(self) -> list[KeyRow]:
         return [row for row, _ in self._keys.values()]
@@ -250,14 +306,27 @@ def list_findings(keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow]) -
 
 def _is_whole(row: KeyRow, store_id: bytes, sealer: Sealer) -> bool:
     try:
-        _opened(row, store_id, sealer)
+        opened = _opened(row, store_id, sealer)
+        # The seal first: only of a row that it vouches for may the attributes be parsed.
+        if _token_key_id(opened) is None:
+            _as_key(row, opened)
     except SealBrokenError:
         return False
     return True
 
 
 @guarded
-def _opened(row: KeyRow, store_id: bytes, sealer: Sealer) -> VendingKey:
-    # The seal first: only of a row that it vouches for may the attributes be parsed.
-    secret = Secret(sealer.open(row.sealed, associated=row.associated(store_id)))
-    return VendingKey(row.attributes(), secret.reveal())
+def _opened(row: KeyRow, store_id: bytes, sealer: Sealer) -> Secret:
+    return Secret(sealer.open(row.sealed, associated=row.associated(store_id)))
+
+
+@guarded
+def _as_key(row: KeyRow, opened: Secret) -> VendingKey:
+    return VendingKey(row.attributes(), opened.reveal())
+
+
+def _token_key_id(opened: Secret) -> bytes | None:
+    """Return the id of an object in a token, when that is what was sealed."""
+    if len(opened) != len(IN_TOKEN) + TOKEN_KEY_ID_BYTES:
+        return None
+    return opened.reveal().removeprefix(IN_TOKEN)

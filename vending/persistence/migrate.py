@@ -37,7 +37,7 @@ def head_revision() -> str:
 def current_revision(database: Database) -> str | None:
     """Return the revision the database is at; None: no migration was run yet."""
     with database.read() as connection:
-        return _revision_of(connection)
+        return revision_of(connection)
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -46,6 +46,22 @@ def upgrade(database: Database, revision: str = "head") -> None:
         _prepare(database, uow.connection)
         command.upgrade(_config(uow.connection), revision)
         uow.commit()
+
+
+def upgrade_within(connection: Connection, revision: str = "head") -> None:
+    """Bring the tables up to the revision in the caller's transaction, on a database of its own."""
+    command.upgrade(_config(connection), revision)
+
+
+def downgrade_within(connection: Connection, revision: str) -> None:
+    """Take the tables back to the revision in the caller's transaction."""
+    command.downgrade(_config(connection), revision)
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this release has the revision."""
+    scripts = ScriptDirectory.from_config(_config())
+    return revision in {script.revision for script in scripts.walk_revisions()}
 
 
 def downgrade(database: Database, revision: str) -> None:
@@ -68,7 +84,8 @@ def require_head(database: Database) -> None:
         raise SchemaMismatchError(found=found, wanted=wanted)
 
 
-def _revision_of(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision a connection sees; None: no migration was run yet."""
     return MigrationContext.configure(connection).get_current_revision()
 
 

@@ -1,0 +1,1 @@
+"""Use cases: custodians, making and verifying backups, restoring, naming what is lost."""
