@@ -87,7 +87,7 @@ class Metrics:
         )
         self.ceiling_used = Gauge(
             "vending_ceiling_used_ratio",
-            "Share of a key's ceiling of the day that is used, by class of tokens; the largest part",
+            "Share of a key's ceiling of the day that is used, by class of tokens",
             ["register", "class"],
             registry=self.registry,
         )
