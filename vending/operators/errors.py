@@ -5,10 +5,21 @@ VendingError
 ├── OperatorNameTakenError      two operators may not share a name
 ├── OperatorNotFoundError       no operator has this id or name
 ├── OperatorStateError          the account's state does not allow it
-├── AlreadyInitialisedError     there are operators: administrators are made by role change
+├── AdministratorsExistError    two are active: others are made by role change
+├── OwnAccountError             nobody does this to their own account
 ├── PermissionDeniedError       signed in, and no role carries the permission
 ├── SessionNotFoundError        the operator has no such session
 ├── SignInRequiredError         no session, or one that ended; never says why
+├── PasswordRefusedError        a password that may not be chosen; says why
+├── SignInRefusedError          name, password, code or passkey is wrong; never says which
+├── TooManyAttemptsError        wait before the next one
+├── ChallengeRefusedError       a step of signing in came too late, twice, or out of order
+├── ActivationRefusedError      the activation code is wrong, used or too late
+├── CodeRefusedError            a one-time code is wrong or was used
+├── PasskeyRefusedError         the answer of a device does not hold
+├── PasskeysUnavailableError    the installation has no address at which passkeys could hold
+├── AuthenticatorNotFoundError  the operator has no such authenticator
+├── LastAuthenticatorError      an operator keeps a second factor
 └── SecondFactorStaleError      the second factor was given too long ago for this act
 """
 
@@ -61,15 +72,26 @@ class OperatorStateError(VendingError):
         super().__init__(f"operator {name} is {state}", name=name, state=state)
 
 
-class AlreadyInitialisedError(VendingError):
-    """The first administrators exist; others come by a role change that one of them approves."""
+class AdministratorsExistError(VendingError):
+    """Two administrators are active; others come by a role change that one of them approves."""
 
     kind: ClassVar[ErrorKind] = ErrorKind.CONFLICT
-    code: ClassVar[str] = "operators_exist"
+    code: ClassVar[str] = "administrators_exist"
     remedy: ClassVar[str] = "Sign in as an administrator and ask for the role; another approves it."
 
     def __init__(self) -> None:
-        super().__init__("there are operators already")
+        super().__init__("there are two administrators already")
+
+
+class OwnAccountError(VendingError):
+    """Nobody does this to their own account."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.REFUSED
+    code: ClassVar[str] = "own_account"
+    remedy: ClassVar[str] = "Ask another administrator."
+
+    def __init__(self) -> None:
+        super().__init__("it is your own account")
 
 
 class PermissionDeniedError(VendingError):
@@ -114,3 +136,113 @@ class SecondFactorStaleError(VendingError):
 
     def __init__(self) -> None:
         super().__init__("this takes a second factor given just now")
+
+
+class PasswordRefusedError(VendingError):
+    """The password may not be chosen."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.INVALID
+    code: ClassVar[str] = "password_refused"
+    remedy: ClassVar[str] = "Choose another one; a few unrelated words make a good one."
+
+    def __init__(self, reason: str, wanted: str) -> None:
+        super().__init__(f"this password is refused: {wanted}", reason=reason)
+
+
+class SignInRefusedError(VendingError):
+    """Name, password, code or passkey is wrong, or the account is locked; never says which."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAUTHENTICATED
+    code: ClassVar[str] = "sign_in_refused"
+    remedy: ClassVar[str] = "Check name, password and code; an administrator can help further."
+
+    def __init__(self) -> None:
+        super().__init__("this does not sign in")
+
+
+class TooManyAttemptsError(VendingError):
+    """Too many wrong attempts on the account or from the address; the next one has to wait."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.TOO_MANY
+    code: ClassVar[str] = "too_many_attempts"
+    remedy: ClassVar[str] = "Wait as long as it says, or sign in on a device used before."
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"the next attempt may come in {wait_s} s", retry_after_s=wait_s)
+
+
+class ChallengeRefusedError(VendingError):
+    """A later step came too late, a second time, or without its first."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAUTHENTICATED
+    code: ClassVar[str] = "challenge_refused"
+    remedy: ClassVar[str] = "Begin again from the first step."
+
+    def __init__(self) -> None:
+        super().__init__("this step has no first one that still holds")
+
+
+class ActivationRefusedError(VendingError):
+    """The activation code is wrong, was used, or is too old."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAUTHENTICATED
+    code: ClassVar[str] = "activation_refused"
+    remedy: ClassVar[str] = "Ask an administrator for a new activation code."
+
+    def __init__(self) -> None:
+        super().__init__("this activation code does not hold")
+
+
+class CodeRefusedError(VendingError):
+    """A one-time code is wrong, or was used before."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.FORBIDDEN
+    code: ClassVar[str] = "code_refused"
+    remedy: ClassVar[str] = "Wait for the next code of the app, and check the clock of its device."
+
+    def __init__(self) -> None:
+        super().__init__("this code is wrong or was used")
+
+
+class PasskeyRefusedError(VendingError):
+    """The answer of a device does not hold."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAUTHENTICATED
+    code: ClassVar[str] = "passkey_refused"
+    remedy: ClassVar[str] = "Try again with a passkey of this site, or use another way to sign in."
+
+    def __init__(self) -> None:
+        super().__init__("this passkey does not hold")
+
+
+class PasskeysUnavailableError(VendingError):
+    """The installation does not say at which address its pages are, so no passkey can hold."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.REFUSED
+    code: ClassVar[str] = "passkeys_unavailable"
+    remedy: ClassVar[str] = "Set VENDING_OFFICE_ORIGIN, or use the code of an authenticator app."
+
+    def __init__(self) -> None:
+        super().__init__("passkeys are not set up here")
+
+
+class AuthenticatorNotFoundError(VendingError):
+    """The operator has no such authenticator, or it was taken away before."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.NOT_FOUND
+    code: ClassVar[str] = "authenticator_not_found"
+    remedy: ClassVar[str] = "List your authenticators and use one of their ids."
+
+    def __init__(self, authenticator_id: str) -> None:
+        super().__init__(f"no authenticator {authenticator_id}", authenticator=authenticator_id)
+
+
+class LastAuthenticatorError(VendingError):
+    """It is the operator's only second factor."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.CONFLICT
+    code: ClassVar[str] = "last_authenticator"
+    remedy: ClassVar[str] = "Add another one first."
+
+    def __init__(self) -> None:
+        super().__init__("an operator keeps a second factor")

@@ -19,6 +19,7 @@ from vending.values.identifiers import OperatorId
 
 NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,63}")
 PERSON_LENGTH_MAX: Final = 120
+LABEL_LENGTH_MAX: Final = 60
 
 
 class OperatorState(StrEnum):
@@ -84,6 +85,23 @@ class Operator:
         return f"operator:{self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class NewOperator:
+    """Somebody to be taken on."""
+
+    name: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A fresh account, and the code with which its holder activates it, shown once."""
+
+    operator: Operator
+    code: str = field(repr=False)
+    ends_at: datetime
+
+
 def person_key(person: str) -> str:
     """Return the person in the form in which two are compared: case, width and spacing apart."""
     return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
@@ -135,6 +153,39 @@ class SignedIn:
     def is_same_person(self, person: str) -> bool:
         """Return whether an account of `person` is one of this operator's own."""
         return person_key(person) == person_key(self.person)
+
+
+class AuthenticatorKind(StrEnum):
+    """What a second factor is."""
+
+    TOTP = "totp"
+    """An app that shows codes."""
+    PASSKEY = "passkey"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """A second factor of an operator, as its holder sees it.
+
+    Raises:
+        OperatorInvalidError: The label is outside its limits.
+    """
+
+    id: uuid.UUID
+    operator_id: OperatorId
+    kind: AuthenticatorKind
+    label: str
+    """By which its holder tells it from others."""
+    added_at: datetime
+    used_at: datetime | None
+
+    def __post_init__(self) -> None:
+        is_clean = self.label.isprintable() and self.label == self.label.strip()
+        if not (is_clean and 1 <= len(self.label) <= LABEL_LENGTH_MAX):
+            raise OperatorInvalidError(
+                field="label",
+                wanted=f"1 to {LABEL_LENGTH_MAX} printable characters, no space at either end",
+            )
 
 
 @dataclass(frozen=True, slots=True)

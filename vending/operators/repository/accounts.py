@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from vending.operators.model import Operator, OperatorState, person_key
 from vending.operators.permissions import Role
@@ -31,11 +31,6 @@ def insert_operator(connection: Connection, operator: Operator) -> bool:
         return False
     insert_roles(connection, operator.id, operator.roles, at=operator.created_at)
     return True
-
-
-def exists_any(connection: Connection) -> bool:
-    """Return whether there is an operator."""
-    return bool(connection.scalar(select(exists(select(operators.c.id)))))
 
 
 def lock_operator(connection: Connection, operator_id: OperatorId) -> Operator | None:
@@ -78,6 +73,13 @@ def list_operators(
     query = select(operators).order_by(operators.c.name).limit(limit)
     if after is not None:
         query = query.where(operators.c.name > after)
+    return _with_roles(connection, connection.execute(query).all())
+
+
+def list_operators_with_role(connection: Connection, role: Role) -> list[Operator]:
+    """Return every operator who holds a role, in the order of their names."""
+    holders = select(operator_roles.c.operator_id).where(operator_roles.c.role == role.value)
+    query = select(operators).where(operators.c.id.in_(holders)).order_by(operators.c.name)
     return _with_roles(connection, connection.execute(query).all())
 
 
