@@ -20,7 +20,7 @@ from vending.persistence.idempotency import Claim, claim
 from vending.sales import repository
 from vending.sales.model import Answer, Declined, Sale, SaleState
 from vending.sales.service.desk import SalesDesk
-from vending.sales.service.two_step import resolve_open_sales
+from vending.sales.service.two_step import age_of_oldest_open, resolve_open_sales
 from vending.sales.service.vend import vend
 from vending.values.identifiers import IdempotencyKey
 
@@ -87,6 +87,23 @@ def test_lost_message_leaves_the_sale_unknown_and_a_repeat_gives_the_one_token(
     assert (read.tid.minutes, read.rnd) == (fixed.tid, fixed.rnd)
     assert digits == shop.desk.security_module.vend(fixed.register, fixed.credit_token_request())
     assert find_broken(shop.database) == []
+
+
+def test_age_of_the_oldest_sale_without_a_token_is_told(
+    shop: Shop, desk: SalesDesk, module: SlowSecurityModule
+) -> None:
+    def age() -> timedelta | None:
+        with shop.database.read() as connection:
+            return age_of_oldest_open(connection, shop.clock.now())
+
+    shop.issue("k0")
+    assert age() is None
+    module.plan(Fault.LOSE_ANSWER)
+    shop.sell(shop.request("k1"), desk)
+    shop.clock.advance(timedelta(seconds=70))
+    assert age() == timedelta(seconds=70)
+    shop.sell(shop.request("k1"), desk)
+    assert age() is None
 
 
 def test_refusal_of_the_module_is_final_and_repeated(
