@@ -4,7 +4,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
+from zoneinfo import ZoneInfo
 
+from vending.custody.model import Ceiling, LimitPolicy, UseClass
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.following import KeyStoreFollower
 from vending.keystore.sealing import Purpose
@@ -23,6 +25,7 @@ from vending.settings import Settings
 from vending.values.clock import Clock, SystemClock
 
 RND_BITS: Final = 4
+WH_PER_KWH: Final = 1000
 
 
 class KeyStoreSecretMissingError(VendingError):
@@ -153,5 +156,28 @@ def _build_desk(
             tid_ahead_limit_min=settings.tid_ahead_limit_min,
             quote_lifetime=timedelta(seconds=settings.quote_lifetime_s),
         ),
+        policy=limit_policy(settings, clock),
         draw_rnd=lambda: secrets.randbits(RND_BITS),
+    )
+
+
+def limit_policy(settings: Settings, clock: Clock) -> LimitPolicy:
+    """Return what the ceilings of keys go by; money is in the currency of the settings."""
+    kwh, minor = settings.ceiling_energy_kwh, settings.ceiling_money_minor
+    free_kwh = settings.ceiling_free_energy_kwh
+    return LimitPolicy(
+        zone=ZoneInfo(settings.timezone),
+        clock=clock,
+        defaults={
+            UseClass.CREDIT: Ceiling(
+                energy_wh=None if kwh is None else kwh * WH_PER_KWH,
+                money_minor={} if minor is None else {settings.currency: minor},
+                token_count=settings.ceiling_tokens,
+            ),
+            UseClass.FREE: Ceiling(
+                energy_wh=None if free_kwh is None else free_kwh * WH_PER_KWH,
+                token_count=settings.ceiling_free_tokens,
+            ),
+            UseClass.MANAGEMENT: Ceiling(token_count=settings.ceiling_management_tokens),
+        },
     )

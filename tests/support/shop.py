@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.support.vending_keys import DUTK_2014, store_in_memory
 from vending.bootstrap import Container
+from vending.custody.model import LimitPolicy
 from vending.customers.model import Language, NewCustomer
 from vending.customers.service import register_customer
 from vending.keystore.components import KeyImport
@@ -151,6 +153,7 @@ def build_desk(database: Database, clock: FixedClock, store: OpenKeyStore) -> Sa
         answer_sealer=store.sealer(Purpose.STORED_ANSWERS),
         letterhead=Letterhead("Lumen Utility", "Africa/Nairobi", "en"),
         limits=SaleLimits(tid_ahead_limit_min=60, quote_lifetime=timedelta(minutes=10)),
+        policy=LimitPolicy(zone=ZoneInfo("Africa/Nairobi"), clock=clock),
         draw_rnd=lambda: 5,
     )
 

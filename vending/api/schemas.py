@@ -76,6 +76,17 @@ class SaleIn(_Request):
         None
     )
 
+    outlet: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+            description="Which outlet of yours sells; the utility may stop one outlet alone",
+            examples=["westgate-2"],
+        ),
+    ] = None
+
     def to_request(self, partner_id: PartnerId, key: IdempotencyKey) -> VendRequest:
         """Return the request of the vend use case."""
         return VendRequest(
@@ -86,6 +97,7 @@ class SaleIn(_Request):
             quote_id=None if self.quote_id is None else QuoteId(self.quote_id),
             terminal=self.terminal,
             operator=self.operator,
+            outlet=self.outlet,
         )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from vending.custody.model import Use, UseClass
 from vending.errors import VendingError, canonical_json
 from vending.keystore.model import KeyReference
 from vending.keystore.port import CreditTokenRequest
@@ -86,10 +87,12 @@ class VendRequest:
     quote_id: QuoteId | None = None
     terminal: str | None = None
     operator: str | None = None
+    outlet: str | None = None
+    """Of the partner, as the partner names it; a kill switch may stand for one."""
 
     def fingerprint(self) -> bytes:
         """Return what identifies the body: the same key with another one is refused."""
-        body = (
+        body: tuple[str | int | None, ...] = (
             self.meter,
             self.tender.minor,
             self.tender.currency.code,
@@ -97,6 +100,8 @@ class VendRequest:
             self.terminal,
             self.operator,
         )
+        if self.outlet is not None:  # so that bodies of before there were outlets stay the same
+            body = (*body, self.outlet)
         return hashlib.sha256(canonical_json(body)).digest()
 
 
@@ -127,7 +132,17 @@ class Sale:
     resource: Resource
     terminal: str | None
     operator: str | None
+    outlet: str | None
     created_at: datetime
+
+    def key_use(self) -> Use:
+        """Return what the sale counts for against the ceilings of its key."""
+        return Use(
+            register=self.register,
+            use_class=UseClass.CREDIT,
+            energy_wh=self.quote.energy_on_token.wh,
+            money=self.quote.tender,
+        )
 
     def credit_token_request(self) -> CreditTokenRequest:
         """Return what the security module is asked, the same every time."""

@@ -295,6 +295,7 @@ def _sale_values(sale: Sale) -> dict[str, object]:
         "resource": int(sale.resource),
         "terminal": sale.terminal,
         "operator": sale.operator,
+        "outlet": sale.outlet,
         "created_at": sale.created_at,
         "changed_at": sale.created_at,
         **_quote_values(sale.quote),
@@ -322,5 +323,6 @@ def _to_sale(row: RowMapping) -> Sale:
         resource=Resource(row["resource"]),
         terminal=row["terminal"],
         operator=row["operator"],
+        outlet=row["outlet"],
         created_at=row["created_at"],
     )

@@ -151,6 +151,7 @@ def draft_sale(draft: Draft, sale_id: SaleId, state: SaleState, *, rnd: int, now
         resource=draft.meter.resource,
         terminal=request.terminal,
         operator=request.operator,
+        outlet=request.outlet,
         created_at=now,
     )
 

@@ -69,6 +69,7 @@ sales = Table(
     Column("resource", SmallInt, nullable=False),
     Column("terminal", Text),
     Column("operator", Text),
+    Column("outlet", Text),
     Column("reason_code", Text),
     Column("created_at", UTCDateTime, nullable=False),
     Column("changed_at", UTCDateTime, nullable=False),

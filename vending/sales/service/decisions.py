@@ -6,7 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from vending.custody.model import Stops
+from vending.custody.service.limits import load_stops
 from vending.errors import ErrorKind, VendingError
+from vending.keystore.model import KeyReference
 from vending.ledger.service import read_balances
 from vending.meters.errors import MeterNotFoundError
 from vending.meters.model import Meter
@@ -50,6 +53,7 @@ class Situation:
     busy: Collection[MeterPAN]
     quotes: Mapping[tuple[PartnerId, QuoteId], StoredQuote]
     used_quotes: Collection[QuoteId]
+    stops: Stops
 
     def standing_of(self, pan: MeterPAN) -> Standing:
         """Return where the meter stands.
@@ -70,6 +74,18 @@ class Situation:
             credit=Money(self.credits_minor.get(pan, 0), meter.currency),
             last_tid=self.last_tids.get(pan),
             is_busy=pan in self.busy,
+        )
+
+    def require_open(self, request: VendRequest, meter: Meter) -> None:
+        """Go on only where no kill switch stands in the way.
+
+        Raises:
+            IssuingStoppedError: One does.
+        """
+        self.stops.require_open(
+            KeyReference(meter.sgc, meter.krn, meter.kt),
+            partner_id=request.partner_id,
+            outlet=request.outlet,
         )
 
     def quote_of(self, request: VendRequest) -> StoredQuote | None:
@@ -132,6 +148,7 @@ def load_situation(
         busy={pan for pan, meter in meters.items() if meter.id in busy},
         quotes=repository.load_quotes(connection, quote_ids) if quote_ids else {},
         used_quotes=repository.find_used_quotes(connection, quote_ids) if quote_ids else set(),
+        stops=load_stops(connection),
     )
 
 
@@ -139,9 +156,11 @@ def _decide_one(
     request: VendRequest, pan: MeterPAN, situation: Situation, desk: SalesDesk
 ) -> Draft | VendingError:
     try:
+        standing = situation.standing_of(pan)
+        situation.require_open(request, standing.meter)
         return decide(
             request,
-            situation.standing_of(pan),
+            standing,
             situation.quote_of(request),
             now=situation.now,
             tid_ahead_limit_min=desk.limits.tid_ahead_limit_min,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from vending.custody.model import LimitPolicy
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer
 from vending.persistence.engine import Database
@@ -41,6 +42,8 @@ class SalesDesk:
     answer_sealer: Sealer
     letterhead: Letterhead
     limits: SaleLimits
+    policy: LimitPolicy
+    """What the ceilings of keys go by."""
     draw_rnd: Callable[[], int]
     """Returns the 4 bits of RND of the next token."""
     lane: Lane[VendRequest, VendOutcome] = field(init=False, default_factory=Lane)

@@ -12,6 +12,9 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from vending.custody.errors import IssuingStoppedError
+from vending.custody.model import Stops
+from vending.custody.service.limits import give_back, load_stops
 from vending.errors import Outcome, VendingError
 from vending.keystore.port import VendOutcome as MintOutcome
 from vending.observability.logs import get_logger
@@ -36,7 +39,7 @@ def finish_sales(sales: Sequence[Sale], desk: SalesDesk) -> list[VendOutcome]:
     """Ask the module for the token of each open sale, and write the books of those it made."""
     if not sales:
         return []
-    minted = mint(sales, desk)
+    minted = _mint_unless_stopped(sales, desk)
     return [_finish_one(sale, made, desk) for sale, made in zip(sales, minted, strict=True)]
 
 
@@ -46,6 +49,30 @@ def mint(sales: Sequence[Sale], desk: SalesDesk) -> list[MintOutcome]:
         return desk.security_module.vend_many(
             [(sale.register, sale.credit_token_request()) for sale in sales]
         )
+
+
+def _mint_unless_stopped(sales: Sequence[Sale], desk: SalesDesk) -> list[MintOutcome]:
+    """Ask for the tokens that no kill switch forbids by now; the other sales stay open.
+
+    All of them where the switches cannot be read: the sales are stored, and nothing is declined.
+    """
+    try:
+        with desk.database.read() as connection:
+            stops = load_stops(connection)
+    except VendingError as failure:
+        return [failure for _ in sales]
+    stopped = {sale.id: refusal for sale in sales if (refusal := _find_stop(sale, stops))}
+    allowed = [sale for sale in sales if sale.id not in stopped]
+    minted = dict(zip([sale.id for sale in allowed], mint(allowed, desk), strict=True))
+    return [stopped.get(sale.id) or minted[sale.id] for sale in sales]
+
+
+def _find_stop(sale: Sale, stops: Stops) -> IssuingStoppedError | None:
+    try:
+        stops.require_open(sale.register, partner_id=sale.partner_id, outlet=sale.outlet)
+    except IssuingStoppedError as refusal:
+        return refusal
+    return None
 
 
 def answer_open(request: VendRequest, desk: SalesDesk) -> VendOutcome:
@@ -113,6 +140,7 @@ def _write(
         return Declined(SaleUnknownError(sale.id))
     repository.move_sale(connection, sale.id, SaleState.DECLINED, now=now, reason_code=made.code)
     answer_refused_sale(connection, sale, made, desk, now=now)
+    give_back(connection, sale.key_use(), desk.policy, charged_at=sale.created_at)
     return Declined(made)
 
 

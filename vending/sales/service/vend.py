@@ -17,6 +17,8 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from vending.custody.errors import CeilingReachedError
+from vending.custody.service.limits import charge, note_reached
 from vending.errors import VendingError
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import store_last_tids
@@ -102,6 +104,7 @@ def _sell_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
         try:
             begun = attempt(partial(_run_wave, waiting, desk))
         except PassingRefusals as passing:
+            _note_reached(passing, desk)
             outcomes |= {index: Declined(refusal) for index, refusal in passing.errors.items()}
             waiting = {index: one for index, one in waiting.items() if index not in passing.errors}
         except VendingError as failure:
@@ -110,6 +113,17 @@ def _sell_wave(wave: _Wave, desk: SalesDesk) -> dict[int, VendOutcome]:
         else:
             return outcomes | _finish(begun, desk)
     return outcomes
+
+
+def _note_reached(passing: PassingRefusals, desk: SalesDesk) -> None:
+    """Raise the alarm of a reached ceiling; where that fails, the refusals stand all the same."""
+    reached = [one for one in passing.errors.values() if isinstance(one, CeilingReachedError)]
+    if not reached:
+        return
+    try:
+        note_reached(desk.database, reached, desk.policy, now=desk.clock.now())
+    except VendingError as failure:
+        _logger.warning("ceiling_alarm_not_raised", code=failure.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +163,12 @@ def _sell_fresh(
     drafts = {i: one for i, one in decided.items() if not isinstance(one, VendingError)}
     refused = {i: one for i, one in decided.items() if isinstance(one, VendingError)}
     if desk.security_module.is_local:
-        begun.outcomes.update(_issue(connection, drafts, refused, desk, now=now))
+        sales = _issue(connection, drafts, refused, begun, desk, now=now)
     else:
-        begun.opened.update(_open_sales(connection, drafts, refused, desk, now=now))
+        sales = _open_sales(connection, drafts, refused, desk, now=now)
+        begun.opened.update(sales)
     begun.outcomes.update(_store_refusals(connection, fresh, refused, desk, now=now))
+    _charge(connection, sales, desk, now=now)
 
 
 def _finish(begun: _Begun, desk: SalesDesk) -> dict[int, VendOutcome]:
@@ -169,11 +185,15 @@ def _issue(
     connection: Connection,
     drafts: Mapping[int, Draft],
     refused: _Refusals,
+    begun: _Begun,
     desk: SalesDesk,
     *,
     now: datetime,
-) -> dict[int, VendOutcome]:
-    """Make the tokens and write the books; what the keys refuse is added to `refused`."""
+) -> dict[int, Sale]:
+    """Make the tokens and write the books; return the sales that have their token.
+
+    What the keys refuse is added to `refused`, the answers to `begun`.
+    """
     sales = _draft_sales(drafts, SaleState.RELEASED, desk, now)
     minted = dict(zip(sales, mint(list(sales.values()), desk), strict=True))
     refused |= {i: made for i, made in minted.items() if isinstance(made, VendingError)}
@@ -186,7 +206,23 @@ def _issue(
     _store_sales(connection, [one.sale for one in issued.values()])
     tariffs = {draft.tariff.id: draft.tariff for draft in drafts.values()}
     answers = post_issued(connection, list(issued.values()), tariffs, desk, now=now)
-    return {index: answers[one.sale.id] for index, one in issued.items()}
+    begun.outcomes.update({index: answers[one.sale.id] for index, one in issued.items()})
+    return {index: one.sale for index, one in issued.items()}
+
+
+def _charge(
+    connection: Connection, sales: Mapping[int, Sale], desk: SalesDesk, *, now: datetime
+) -> None:
+    """Count the sales against the ceilings of their keys, last: their rows are the hottest.
+
+    Raises:
+        PassingRefusals: Some do not fit; the others go on without them.
+    """
+    uses = [sale.key_use() for sale in sales.values()]
+    charged = charge(connection, uses, desk.policy, now=now)
+    over = {i: refusal for i, refusal in zip(sales, charged, strict=True) if refusal is not None}
+    if over:
+        raise PassingRefusals(over)
 
 
 def _open_sales(

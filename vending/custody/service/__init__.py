@@ -1,0 +1,1 @@
+"""The use cases of custody: limits of issuing, key ceremonies, what expires when."""
