@@ -26,6 +26,16 @@ BODY_BYTES_MAX: Final = 65_536
 BODY_TIMEOUT_S: Final = 10
 """The whole body, not a part of it: a caller who drips bytes is cut off as well."""
 
+SAFETY_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""On every answer: a browser may neither keep, render, frame nor guess what it is."""
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -158,7 +168,7 @@ class _Exchange:
             message["headers"] = [
                 *message.get("headers", []),
                 (b"x-request-id", self._request_id.encode()),
-                (b"cache-control", b"no-store"),
+                *SAFETY_HEADERS,
             ]
         await self._send(message)
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.support.api import SALES, Counter, problem
-from vending.api.middleware import RequestScope
+from vending.api.middleware import SAFETY_HEADERS, RequestScope
 from vending.observability.metrics import Metrics
 from vending.values.clock import FixedClock, SystemClock
 
@@ -21,7 +21,15 @@ def test_every_answer_has_a_request_id_and_is_not_kept(sqlite_counter: Counter) 
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/nowhere", SALES):
         answer = sqlite_counter.client.get(path)
         assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
-        assert answer.headers["cache-control"] == "no-store"
+        for name, value in SAFETY_HEADERS:
+            assert answer.headers[name.decode()] == value.decode()
+
+
+def test_no_answer_opens_itself_to_other_origins(sqlite_counter: Counter) -> None:
+    origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    for method in ("GET", "OPTIONS"):
+        answer = sqlite_counter.client.request(method, SALES, headers=origin)
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 def test_request_id_of_the_caller_is_kept_when_harmless(sqlite_counter: Counter) -> None:
