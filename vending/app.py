@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from vending import __version__
+from vending.api.access import list_access
 from vending.api.errors import install_error_handlers
 from vending.api.in_flight import InFlightKeys
 from vending.api.middleware import RequestScope
@@ -24,7 +25,11 @@ _NO_TELEMETRY: Final[TelemetryConfig] = {
 
 
 def create_app(container: Container) -> FastAPI:
-    """Return the application over a container; closing the container is the caller's."""
+    """Return the application over a container; closing the container is the caller's.
+
+    Raises:
+        UnprotectedRouteError: A route lets everybody in and is not listed as public.
+    """
     app = FastAPI(
         title="Prepaid vending",
         version=__version__,
@@ -43,6 +48,7 @@ def create_app(container: Container) -> FastAPI:
     install_error_handlers(app)
     app.add_middleware(RequestScope, metrics=container.metrics, clock=container.clock)
     _describe_problems(app)
+    list_access(app)
     return app
 
 
