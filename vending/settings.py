@@ -15,6 +15,8 @@ A variable that is set to nothing counts as not set: that is how compose files l
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -183,10 +185,57 @@ class Settings(BaseSettings):
             description="OpenTelemetry collector that takes traces over HTTP, `http://host:4318`",
         ),
     ] = None
+    session_file: Annotated[
+        Path | None,
+        Field(
+            description="Where `vending sign-in` keeps its session, mode 0600; default: one file "
+            "for each data folder under `$XDG_STATE_HOME/vending`, else `~/.local/state/vending`"
+        ),
+    ] = None
     approval_distinct_devices: Annotated[
         bool,
         Field(description="Approve only from another device than the one it was asked for on"),
     ] = False
+    disconnect_hours: Annotated[
+        str | None,
+        Field(
+            pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
+            description="Hours of the day in which one person may order a disconnection, as "
+            "`08:00-16:00` in `timezone`; empty: at any hour",
+        ),
+    ] = None
+    disconnect_weekdays: Annotated[
+        str,
+        Field(
+            pattern=r"^(mon|tue|wed|thu|fri|sat|sun)(,(mon|tue|wed|thu|fri|sat|sun))*$",
+            description="Weekdays on which one person may order a disconnection",
+        ),
+    ] = "mon,tue,wed,thu,fri,sat,sun"
+    disconnect_holidays: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(,[0-9]{4}-[0-9]{2}-[0-9]{2})*$",
+            description="Days on which one person may not, as `2026-12-25,2026-12-26`",
+        ),
+    ] = None
+    free_units_month_max_kwh: Annotated[
+        int, Field(ge=0, description="Most energy a meter gets for nothing in a calendar month")
+    ] = 100
+    refund_limit_minor: Annotated[
+        int,
+        Field(ge=0, description="Refunds of a sale up to this, in minor units, take one person"),
+    ] = 0
+    replacement_limit_wh: Annotated[
+        int, Field(ge=0, description="Replacements of a token up to this energy take one person")
+    ] = 0
+    retention_months: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Personal data of a customer without a meter is erased so long after the "
+            "last sale; empty: never by itself",
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least level that is logged"),
@@ -224,10 +273,27 @@ class Settings(BaseSettings):
             raise ValueError(message) from error
         return value
 
+    @field_validator("disconnect_holidays")
+    @classmethod
+    def _real_days(cls, value: str | None) -> str | None:
+        for text in (value or "").split(",") if value else ():
+            date.fromisoformat(text)
+        return value
+
     @property
     def own_key_file(self) -> Path:
         """Return the key file that `vending init` makes when no other secret is set."""
         return self.data_dir / "keystore.key"
+
+    @property
+    def effective_session_file(self) -> Path:
+        """Return where the command line keeps its session with this installation."""
+        if self.session_file is not None:
+            return self.session_file
+        state_home = os.environ.get("XDG_STATE_HOME")
+        folder = Path(state_home) if state_home else Path("~/.local/state").expanduser()
+        place = sha256(str(self.data_dir.absolute()).encode()).hexdigest()[:16]
+        return folder / "vending" / f"session-{place}"
 
     @property
     def own_database_file(self) -> Path | None:

@@ -1,4 +1,7 @@
-"""The command `vending`, run in this process over an installation of its own."""
+"""The command `vending`, run in this process over an installation of its own.
+
+Commands run as `anna`, who has every role, unless told otherwise; `ben` is another such person.
+"""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +10,31 @@ from typing import Any
 
 import pytest
 
+from tests.support.people import session_token_for
 from vending.cli.main import run
+from vending.cli.session_file import write_session
+from vending.operators.permissions import Role
 from vending.persistence.engine import Database, create_database
+from vending.values.clock import SystemClock
+
+ANNA, BEN = "anna", "ben"
+
+
+def session_file(folder: Path, name: str) -> Path:
+    """Where the session of an operator with the installation in a folder is kept."""
+    return folder.parent / f"session-{name}"
+
+
+def sign_in_two(folder: Path) -> None:
+    """Make two operators with every role, and a session file of each beside the data folder."""
+    clock = SystemClock()
+    database = create_database(f"sqlite:///{folder / 'vending.sqlite3'}")
+    try:
+        for name in (ANNA, BEN):
+            token = session_token_for(database, clock, *Role, name=name)
+            write_session(session_file(folder, name), token)
+    finally:
+        database.close()
 
 
 @dataclass(frozen=True)
@@ -39,17 +65,19 @@ class CommandLine:
     folder: Path
     capture: pytest.CaptureFixture[str]
 
-    def run(self, *arguments: str, data: bool = True) -> Outcome:
+    def run(self, *arguments: str, data: bool = True, by: str = ANNA) -> Outcome:
         """Run a command as a person does."""
         self.capture.readouterr()
         place = ("--data", str(self.folder)) if data else ()
-        code = run([*arguments, *place])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("VENDING_SESSION_FILE", str(session_file(self.folder, by)))
+            code = run([*arguments, *place])
         told = self.capture.readouterr()
         return Outcome(code, told.out, told.err)
 
-    def json(self, *arguments: str, data: bool = True) -> Outcome:
+    def json(self, *arguments: str, data: bool = True, by: str = ANNA) -> Outcome:
         """Run a command as a program does."""
-        return self.run(*arguments, "--json", data=data)
+        return self.run(*arguments, "--json", data=data, by=by)
 
     def write(self, name: str, text: str) -> str:
         """Write a file beside the data folder and return its path."""

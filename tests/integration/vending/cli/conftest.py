@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.support.command_line import CommandLine
+from tests.support.command_line import ANNA, BEN, CommandLine, session_file, sign_in_two
 from vending.cli.main import run
 
 
@@ -34,11 +34,14 @@ def bare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
 def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installation") / "data"
     assert run(["init", "--data", str(folder), "--json"]) == 0
+    sign_in_two(folder)
     return folder
 
 
 @pytest.fixture
 def shell(bare: CommandLine, installed_once: Path) -> CommandLine:
-    """A fresh installation."""
+    """A fresh installation; two people are signed in."""
     shutil.copytree(installed_once, bare.folder)
+    for name in (ANNA, BEN):
+        shutil.copy(session_file(installed_once, name), session_file(bare.folder, name))
     return bare

@@ -1,15 +1,9 @@
-import fcntl
-import os
-import pty
-import subprocess
-import sys
-import termios
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support.command_line import ANNA, CommandLine, session_file
+from tests.support.terminal import Terminal
 from tests.support.vending_keys import DKGA02_HEX, DKGA04_HEX
 
 KEY = ("--sgc", "201457", "--krn", "1")
@@ -160,45 +154,9 @@ def test_store_is_made_by_hand_where_there_is_none(shell: CommandLine) -> None:
 
 
 # --- typed at a terminal -------------------------------------------------------------------------
-class Terminal:
-    """A terminal of its own under a command, as a person has."""
-
-    def __init__(self, arguments: list[str], folder: Path) -> None:
-        self.screen = ""
-        self._master, slave = pty.openpty()
-
-        def own_the_terminal() -> None:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "vending", *arguments],
-            stdin=slave,
-            stdout=subprocess.PIPE,
-            stderr=slave,
-            cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[4])},
-            start_new_session=True,
-            preexec_fn=own_the_terminal,  # noqa: PLW1509 # nothing else runs in the child yet
-        )
-        os.close(slave)
-
-    def answer(self, question: str, text: str) -> None:
-        """Wait for a question and type the answer."""
-        already = self.screen.count(question)
-        while self.screen.count(question) == already:
-            self.screen += os.read(self._master, 4096).decode()
-        os.write(self._master, f"{text}\n".encode())
-
-    def finish(self) -> str:
-        """Wait for the end and return what was printed to the other side."""
-        out, _ = self.process.communicate(timeout=60)
-        os.close(self._master)
-        return out.decode()
-
-
 def test_components_typed_are_not_shown(shell: CommandLine) -> None:
     arguments = ["keys", "import", *KEY, "--json", "--data", str(shell.folder)]
-    terminal = Terminal(arguments, shell.folder.parent)
+    terminal = Terminal(arguments, shell.folder.parent, session_file(shell.folder, ANNA))
     for number, part in enumerate((FIRST, SECOND), start=1):
         terminal.answer(f"component {number} (empty: done): ", part)
         terminal.answer("its check value (empty: none)", "")
