@@ -9,6 +9,7 @@ An order to a meter ends as one of three values, never as an exception:
 A `DriverError` out of an order means that it did not leave at all. Reads raise `DriverError`.
 """
 
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -100,6 +101,21 @@ class TokenAcceptance:
 
 
 @dataclass(frozen=True, slots=True)
+class LastEntry:
+    """The token that a meter judged last, whoever entered it."""
+
+    result: str
+    """By the name of IEC 62055-41, as in `TokenAcceptance`."""
+    entry_counter: int
+    digest: int
+    """CRC-32 (ISO-HDLC) of its 20 ASCII digits."""
+
+    def is_of(self, digits: str) -> bool:
+        """Return whether it was a token of these digits."""
+        return binascii.crc32(digits.encode("ascii")) == self.digest
+
+
+@dataclass(frozen=True, slots=True)
 class CreditReceipt:
     """The meter carried out a credit order."""
 
@@ -154,6 +170,13 @@ class AcceptsToken(Protocol):
 
         Raises:
             DriverError: If the token did not leave.
+        """
+
+    def read_last_entry(self) -> LastEntry | None:
+        """Return the token judged last and its verdict; `None` if there was none yet.
+
+        Raises:
+            DriverError: If the meter cannot be asked.
         """
 
 
@@ -277,6 +300,17 @@ class Meter:
         if part is None:
             raise self._lacks(ability="accepts_token")
         return part.enter_token(digits)
+
+    def read_last_entry(self) -> LastEntry | None:
+        """Return the token judged last and its verdict; `None` if there was none yet.
+
+        Raises:
+            NotSupportedError: If this model takes no tokens over the line.
+        """
+        part = self.abilities.accepts_token
+        if part is None:
+            raise self._lacks(ability="accepts_token")
+        return part.read_last_entry()
 
     def add_credit(self, amount_wh: int, *, seq: int) -> CreditEntry:
         """Add credit with the next seq, and return what became of it.

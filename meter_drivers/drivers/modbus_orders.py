@@ -12,6 +12,7 @@ from meter_drivers.capabilities import (
     CreditEntry,
     CreditReceipt,
     Done,
+    LastEntry,
     Refused,
     RelayReport,
     RelayState,
@@ -73,6 +74,15 @@ class TokenEntering:
             return written
         why = written.why if isinstance(written, Unknown) else _NOTHING_SEEN
         return self._await_verdict(digits, before, why)
+
+    def read_last_entry(self) -> LastEntry | None:
+        """Return the token judged last and its verdict; `None` if there was none yet."""
+        shown = read_token_result(self._line)
+        if shown.outcome in UNDECIDED:
+            return None
+        return LastEntry(
+            TOKEN_OUTCOME_NAMES[shown.outcome], shown.entry_counter, shown.entry_digest
+        )
 
     def _await_verdict(self, digits: str, before: TokenResultBlock, why: str) -> TokenEntry:
         digest = compute_entry_digest(digits)

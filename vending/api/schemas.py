@@ -168,6 +168,24 @@ class QuoteOut(_Answer):
     energy_wh: Annotated[int, Field(examples=[2000])]
 
 
+class KeyChangeTokenOut(_Answer):
+    """One section of a key-change set."""
+
+    section: Annotated[int, Field(examples=[1])]
+    digits: Annotated[str, Field(pattern=r"^[0-9]{20}$", examples=["70630503470028726114"])]
+    grouped: Annotated[str, Field(examples=["7063 0503 4700 2872 6114"])]
+
+
+class KeyChangeOut(_Answer):
+    """A key-change set: show it before the token, in this order; the token needs it."""
+
+    tokens: list[KeyChangeTokenOut]
+    instructions: Annotated[
+        dict[str, str],
+        Field(description="By language", examples=[{"en": "ENTER THESE FIRST"}]),
+    ]
+
+
 class SaleOut(_Answer):
     """A sale: the same bytes at every repeat of its key."""
 
@@ -179,6 +197,10 @@ class SaleOut(_Answer):
     tender: MoneyOut
     lines: list[LineOut]
     tokens: list[TokenOut]
+    key_change: Annotated[
+        KeyChangeOut | None,
+        Field(description="To be entered before the tokens; absent: nothing is"),
+    ] = None
     receipt: ReceiptOut
 
 

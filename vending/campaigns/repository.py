@@ -190,24 +190,6 @@ def move_meters(connection: Connection, moved: Sequence[CampaignMeter]) -> None:
     )
 
 
-def move_all(
-    connection: Connection,
-    campaign_id: CampaignId,
-    origin: MeterStep,
-    values: Mapping[str, object],
-) -> int:
-    """Move every meter of a campaign that stands at one step; return how many there were."""
-    statement = (
-        update(campaign_meters)
-        .where(
-            campaign_meters.c.campaign_id == campaign_id,
-            campaign_meters.c.step == origin.value,
-        )
-        .values(values)
-    )
-    return connection.execute(statement).rowcount
-
-
 def list_meters_of(
     connection: Connection,
     campaign_id: CampaignId,
@@ -303,6 +285,17 @@ def load_sets_of(
         is_one_of(connection, key_change_sets.c.meter_id, list(meter_ids)),
     )
     return {found.meter_id: (found, sealed) for found, sealed in _load_sealed(connection, query)}
+
+
+def list_set_ids(
+    connection: Connection, campaign_id: CampaignId, meter_ids: Collection[MeterId]
+) -> list[KeyChangeSetId]:
+    """Return the ids of the sets that a campaign made for these meters."""
+    query = select(key_change_sets.c.id).where(
+        key_change_sets.c.campaign_id == campaign_id,
+        is_one_of(connection, key_change_sets.c.meter_id, list(meter_ids)),
+    )
+    return [KeyChangeSetId(row.id) for row in connection.execute(query)]
 
 
 def find_sets_out(

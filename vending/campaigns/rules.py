@@ -13,7 +13,7 @@ from vending.campaigns.model import (
     Outlook,
 )
 from vending.keystore.model import KeyDescription, KeyReference
-from vending.meters.model import Meter, MeterFilter, MeterState
+from vending.meters.model import Meter, MeterFilter, MeterHolding, MeterKey, MeterState
 from vending.sts.errors import STSError
 from vending.sts.key_change import require_key_type_change
 from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyDerivation, KeyType
@@ -34,6 +34,22 @@ Describe = Callable[[KeyReference], KeyDescription | None]
 def register_of(meter: Meter) -> KeyReference:
     """Return the register of the key a meter is known to hold."""
     return KeyReference(meter.sgc, meter.krn, meter.kt)
+
+
+def register_of_key(key: MeterKey) -> KeyReference:
+    """Return the register of a meter's key."""
+    return KeyReference(key.sgc, key.krn, key.kt)
+
+
+def holds(held: MeterHolding, key: MeterKey) -> bool:
+    """Return whether the register says that a meter holds this key."""
+    return (held.sgc, held.krn, held.kt, held.ti, held.base_date) == (
+        key.sgc.digits,
+        key.krn,
+        key.kt.value,
+        key.ti.digits,
+        key.base_date.value,
+    )
 
 
 def look_at(

@@ -5,7 +5,7 @@ leave is a value. Why an outcome is unknown stays with the driver: its words may
 and the line carried the token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -13,6 +13,7 @@ from meter_drivers import (
     BusPool,
     Done,
     DriverError,
+    Meter,
     Refused,
     RelayState,
     RelaySwitch,
@@ -25,6 +26,11 @@ from vending.commands.model import TryOutcome, TryResult
 from vending.delivery.port import MeterAddress, RelayPosition
 
 CODE_NO_ANSWER: Final = "no_answer"
+CODE_SECTION_UNSURE: Final = "section_unsure"
+"""A section of a key change before the last went unanswered; the key is as it was."""
+CODE_SECTIONS_AWAITED: Final = "sections_awaited"
+SET_COMPLETE: Final = "Accept"
+"""What a meter shows for the section that completes a key-change set (IEC 62055-41)."""
 
 REFUSALS: Final[Mapping[str, TryOutcome]] = MappingProxyType(
     {
@@ -76,6 +82,16 @@ class DriverGateway:
         except DriverError as error:
             return _nothing_left(error)
 
+    def deliver_key_change(self, address: MeterAddress, sections: Sequence[str]) -> TryResult:
+        """Enter all sections of a key-change set in their order, and return what the meter says."""
+        try:
+            with open_meter(
+                address.link, profile=address.profile, timeout_s=self._timeout_s, pool=self._pool
+            ) as meter:
+                return _change_key(meter, sections)
+        except DriverError as error:
+            return _nothing_left(error)
+
     def switch_relay(self, address: MeterAddress, wanted: RelayPosition) -> TryResult:
         """Order the relay to a position and return done only when it was seen there."""
         try:
@@ -98,6 +114,31 @@ class DriverGateway:
         except DriverError as error:
             return _nothing_left(error)
         return _POSITIONS[report.actual] if report.command is report.actual else None
+
+
+def _change_key(meter: Meter, sections: Sequence[str]) -> TryResult:
+    """Enter the sections; the key can only have changed once the last of them has left.
+
+    A section that is repeated replaces the one held, so a try that stopped half-way does no harm,
+    and a section before the last whose answer is lost leaves no doubt about the key.
+    """
+    last = meter.read_last_entry()
+    if last is not None and last.result == SET_COMPLETE and any(map(last.is_of, sections)):
+        return TryResult(TryOutcome.APPLIED_BEFORE, last.result)
+    for section in sections[:-1]:
+        entry = meter.enter_token(section)
+        if isinstance(entry, Unknown):
+            return TryResult(TryOutcome.NOT_REACHED, CODE_SECTION_UNSURE)
+        if isinstance(entry, Refused):
+            return _conclude_failed(entry)
+        if entry.value.result == SET_COMPLETE:
+            # The others were held already: a customer had begun at the keypad.
+            return TryResult(TryOutcome.DONE, SET_COMPLETE)
+    result = _conclude_token(meter.enter_token(sections[-1]))
+    if result.outcome is TryOutcome.DONE and result.code != SET_COMPLETE:
+        # Power failed between: the meter forgot the sections it held. Again, from the first.
+        return TryResult(TryOutcome.NOT_NOW, CODE_SECTIONS_AWAITED)
+    return result
 
 
 def _conclude_token(entry: TokenEntry) -> TryResult:

@@ -4,6 +4,7 @@ No method raises for what a line or a meter does: each answers with a `TryResult
 raise is a defect, and the command stays in doubt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -32,6 +33,14 @@ class MeterGateway(Protocol):
 
     def deliver_token(self, address: MeterAddress, digits: str) -> TryResult:
         """Enter 20 digits and return what the meter says of them."""
+        ...
+
+    def deliver_key_change(self, address: MeterAddress, sections: Sequence[str]) -> TryResult:
+        """Enter all sections of a key-change set in their order, and return what the meter says.
+
+        Done only when the last one completed the set. Begins anew at the first section each time,
+        unless the meter tells that it took this set before.
+        """
         ...
 
     def switch_relay(self, address: MeterAddress, wanted: RelayPosition) -> TryResult:

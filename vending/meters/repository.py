@@ -111,17 +111,22 @@ def list_meters(
     return [_to_meter(row) for row in connection.execute(query)]
 
 
-def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[MeterHolding]:
-    """Yield what each fitting meter holds, in the order of their ids; few are in memory at once."""
+def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[list[MeterHolding]]:
+    """Yield what the fitting meters hold, `STREAM_COUNT` at a time, in the order of their ids.
+
+    No cursor stays open, so the caller may write in between.
+    """
     c = meters.c
     query = (
         select(c.id, c.pan, c.sgc, c.krn, c.kt, c.ti, c.base_date, c.ea)
         .where(*_fits(connection, wanted))
         .order_by(c.id)
-        .execution_options(yield_per=STREAM_COUNT)
+        .limit(STREAM_COUNT)
     )
-    for row in connection.execute(query):
-        yield MeterHolding(MeterId(row[0]), *row[1:])
+    page = query
+    while rows := connection.execute(page).all():
+        yield [MeterHolding(MeterId(row[0]), *row[1:]) for row in rows]
+        page = query.where(c.id > rows[-1][0])
 
 
 def list_fitting(

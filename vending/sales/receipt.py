@@ -4,7 +4,7 @@ The document is stored as the answer of its sale, byte for byte, so it holds not
 later. Its `lines` sum to the tender: that is the law of `Quote`, printed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -15,7 +15,13 @@ from babel.dates import format_datetime
 
 from vending.sales.model import IssuedSale, StoredQuote
 from vending.sts import group_digits
-from vending.tariffs.model import BASIS_POINTS_PER_WHOLE, MICRO_PER_MAJOR, Quote, Tariff
+from vending.tariffs.model import (
+    BASIS_POINTS_PER_WHOLE,
+    MICRO_PER_MAJOR,
+    Quote,
+    Tariff,
+    TariffDraft,
+)
 from vending.values.energy import Energy
 from vending.values.money import Money
 
@@ -38,6 +44,10 @@ _LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
                 "carried_forward": "Credit kept for next time",
                 "token": "Token",
                 "units": "Units",
+                "key_change": "ENTER THESE FIRST, in this order: your meter's key changes",
+                "key_change_token": "Key change",
+                "then": "Then enter the token for your energy. If the meter says that a key "
+                "change token is wrong, it has it already: go on with the next one",
             }
         ),
         "zh-CN": MappingProxyType(
@@ -55,10 +65,14 @@ _LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
                 "carried_forward": "余额结转",
                 "token": "充值码",
                 "units": "电量",
+                "key_change": "请先按顺序输入以下换钥码(电表密钥更新)",
+                "key_change_token": "换钥码",
+                "then": "然后输入充值码。如电表提示换钥码错误,说明已输入过,请继续输入下一个",
             }
         ),
     }
 )
+_DOWN: Final = "\N{DOWNWARDS ARROW}"
 _LOCALES: Final[Mapping[Language, str]] = MappingProxyType({"en": "en_GB", "zh-CN": "zh_Hans_CN"})
 
 
@@ -80,10 +94,19 @@ class Holder:
 
 
 def sale_document(
-    issued: IssuedSale, tariff: Tariff, holder: Holder | None, letterhead: Letterhead
+    issued: IssuedSale,
+    tariff: Tariff,
+    holder: Holder | None,
+    letterhead: Letterhead,
+    key_change: Sequence[str] = (),
 ) -> dict[str, object]:
-    """Return the sale as it is answered and stored."""
+    """Return the sale as it is answered and stored.
+
+    `key_change` holds the sections that the customer enters before the token, first one first;
+    a sale without any has no such field.
+    """
     sale, quote = issued.sale, issued.sale.quote
+    carried = {"key_change": key_change_document(key_change)} if key_change else {}
     return {
         "id": str(sale.id),
         "receipt_number": sale.receipt_number,
@@ -103,8 +126,39 @@ def sale_document(
                 "energy_wh": quote.energy_on_token.wh,
             }
         ],
-        "receipt": receipt_lines(issued, tariff, holder, letterhead),
+        **carried,
+        "receipt": receipt_lines(issued, tariff, holder, letterhead, key_change),
     }
+
+
+def key_change_document(sections: Sequence[str]) -> dict[str, object]:
+    """Return the set that goes before the token, with how to enter it in both languages."""
+    return {
+        "tokens": [
+            {"section": place, "digits": digits, "grouped": group_digits(digits)}
+            for place, digits in enumerate(sections, 1)
+        ],
+        "instructions": {
+            language: f"{labels['key_change']}. {labels['then']}."
+            for language, labels in _LABELS.items()
+        },
+    }
+
+
+def key_change_rows(sections: Sequence[str], language: Language) -> list[tuple[str, str]]:
+    """Return what a receipt says of a set before its token: a name and a text a line."""
+    if not sections:
+        return []
+    label = _LABELS[language]
+    count = len(sections)
+    return [
+        (label["key_change"], _DOWN),
+        *(
+            (f"{label['key_change_token']} {place}/{count}", group_digits(digits))
+            for place, digits in enumerate(sections, 1)
+        ),
+        (label["then"], _DOWN),
+    ]
 
 
 def quote_document(stored: StoredQuote, tariff: Tariff) -> dict[str, object]:
@@ -147,7 +201,11 @@ def breakdown_lines(quote: Quote) -> list[dict[str, object]]:
 
 
 def receipt_lines(
-    issued: IssuedSale, tariff: Tariff, holder: Holder | None, letterhead: Letterhead
+    issued: IssuedSale,
+    tariff: Tariff,
+    holder: Holder | None,
+    letterhead: Letterhead,
+    key_change: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return the receipt as printable lines in the customer's language."""
     language = holder.language if holder else letterhead.language
@@ -169,6 +227,7 @@ def receipt_lines(
         (f"{label['vat']} {percent_text(tariff)}%", str(quote.vat)),
         (label["carried_forward"], _unless_zero(quote.carried_forward)),
         (label["units"], kwh_text(quote.energy_on_token)),
+        *key_change_rows(key_change, language),
         (label["token"], group_digits(issued.digits)),
     ]
     heading = [letterhead.utility_name, label["title"]]
@@ -208,13 +267,13 @@ def kwh_text(energy: Energy) -> str:
     return f"{energy.wh // 1000}.{energy.wh % 1000 // 100} kWh"
 
 
-def price_text(tariff: Tariff) -> str:
+def price_text(tariff: TariffDraft) -> str:
     """Return the price a kWh in major units, with the places it needs and at least two."""
     whole, micro = divmod(tariff.price_per_kwh_micro, MICRO_PER_MAJOR)
     return f"{whole}.{f'{micro:06d}'.rstrip('0').ljust(2, '0')}"
 
 
-def percent_text(tariff: Tariff) -> str:
+def percent_text(tariff: TariffDraft) -> str:
     """Return the VAT rate in percent, such as `16` or `7.5`."""
     whole, hundredths = divmod(tariff.vat_basis_points * 100, BASIS_POINTS_PER_WHOLE)
     fraction = f"{hundredths // 100:02d}".rstrip("0")

@@ -1,0 +1,1 @@
+"""The use cases of campaigns, one file each."""

@@ -1,0 +1,328 @@
+"""Issues the sets of a running campaign, batch by batch, each made once.
+
+    read             planned meters, what each holds, what may be done
+    no transaction   the security module makes the sets; what it is told decides their digits
+    write            the meters locked, and only if nothing has changed since: sets, steps, commands
+
+A crash leaves planned meters planned, and the next batch makes the same digits. Two workers that
+make the same set store it once: the second finds the meter no longer planned.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.campaigns import repository
+from vending.campaigns.model import (
+    Campaign,
+    CampaignMeter,
+    CampaignState,
+    Channel,
+    Evidence,
+    KeyChangeSet,
+    MeterStep,
+    Obstacle,
+    Outlook,
+)
+from vending.campaigns.repository import SealedSet
+from vending.campaigns.rules import holds, look_at, register_of, register_of_key
+from vending.campaigns.service.deliveries import queue_sets
+from vending.campaigns.service.office import (
+    CampaignOffice,
+    Move,
+    load_campaign,
+    seal_sections,
+    take_steps,
+)
+from vending.campaigns.service.planning import describer, subject_of
+from vending.campaigns.service.running import end_if_settled
+from vending.custody.errors import CeilingReachedError, IssuingStoppedError
+from vending.custody.model import Stops, Use, UseClass
+from vending.custody.service.limits import charge, load_stops, note_reached
+from vending.errors import ErrorKind, VendingError
+from vending.keystore.model import KeyReference
+from vending.keystore.port import KeyChange, KeyChangeRequest
+from vending.meters.model import Meter, MeterKey
+from vending.meters.service import find_meters_by_id, lock_holdings
+from vending.persistence.audit import AuditEvent, record
+from vending.persistence.column_types import Json
+from vending.sts.key_change import SECTION_COUNTS
+from vending.sts.keys import KeyAttributes
+from vending.values.actor import Actor
+from vending.values.identifiers import CampaignId, KeyChangeSetId, MeterId, new_uuid7
+
+ISSUE_BATCH_MAX: Final = 500
+"""Meters in one batch: its transaction stays short enough for the sales between."""
+RUNNING_COUNT_MAX: Final = 50
+"""Campaigns that run at once; a utility has one or two."""
+ISSUER: Final = Actor.system("campaigns")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of one batch."""
+
+    issued: int = 0
+    skipped: int = 0
+    failed: int = 0
+    held: int = 0
+    """Stay planned: a switch or a ceiling stands in the way, or the module gave no answer."""
+
+    @property
+    def progress(self) -> int:
+        """Return how many meters are no longer planned."""
+        return self.issued + self.skipped + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch as it was read and made, to be stored if nothing has changed since."""
+
+    ids: Sequence[MeterId]
+    made: Mapping[MeterId, SealedSet]
+    hindered: Mapping[MeterId, Obstacle]
+    refused: Mapping[MeterId, VendingError]
+    linked: Collection[MeterId]
+
+
+def issue_due(office: CampaignOffice, *, limit: int = ISSUE_BATCH_MAX) -> int:
+    """Issue one batch for each running campaign, and end those that wait for nothing.
+
+    Return how many meters moved on. The worker's job.
+
+    Raises:
+        ModuleError: The security module cannot tell of its keys.
+    """
+    with office.database.read() as connection:
+        running = repository.list_campaigns(
+            connection, state=CampaignState.RUNNING, limit=RUNNING_COUNT_MAX
+        )
+    progress = 0
+    for campaign in reversed(running):  # the oldest first
+        progress += issue_batch(office, campaign.id, limit=limit).progress
+        end_if_settled(office, campaign.id)
+    return progress
+
+
+def issue_batch(
+    office: CampaignOffice, campaign_id: CampaignId, *, limit: int = ISSUE_BATCH_MAX
+) -> BatchResult:
+    """Issue the sets of up to `limit` planned meters; a batch may be repeated or cut short.
+
+    Raises:
+        CampaignNotFoundError: There is no campaign of this id.
+        ModuleError: The security module cannot tell of its keys.
+    """
+    now = office.clock.now()
+    with office.database.read() as connection:
+        campaign = load_campaign(connection, campaign_id)
+        if campaign.state is not CampaignState.RUNNING:
+            return BatchResult()
+        ids = repository.list_planned(connection, campaign_id, limit=limit)
+        if not ids:
+            return BatchResult()
+        meters = find_meters_by_id(connection, ids)
+        out = repository.find_out(connection, ids)
+    prepared = _prepare(office, campaign, [meters[one] for one in ids], out, now)
+    return _store(office, campaign, prepared, now)
+
+
+def _prepare(
+    office: CampaignOffice,
+    campaign: Campaign,
+    meters: Sequence[Meter],
+    out: Collection[MeterId],
+    now: datetime,
+) -> _Prepared:
+    """Make the sets of the meters that nothing hinders; no transaction is open."""
+    describe = describer(office.security_module)
+    looks = {
+        meter.id: look_at(
+            meter, campaign.target, describe, now=now, is_other_set_out=meter.id in out
+        )
+        for meter in meters
+    }
+    ready = [(meter, looks[meter.id]) for meter in meters if looks[meter.id].obstacle is None]
+    outcomes = office.security_module.change_key_many(
+        [_change_of(meter, look, now) for meter, look in ready]
+    )
+    made: dict[MeterId, SealedSet] = {}
+    refused: dict[MeterId, VendingError] = {}
+    for (meter, look), outcome in zip(ready, outcomes, strict=True):
+        if isinstance(outcome, VendingError):
+            refused[meter.id] = outcome
+            continue
+        key = describe(look.new)
+        assert key is not None, "the module made a set of it"
+        new_set = _set_of(office, campaign, meter, look, key.attributes, now)
+        made[meter.id] = seal_sections(new_set, outcome, office.sealer)
+    return _Prepared(
+        ids=[meter.id for meter in meters],
+        made=made,
+        hindered={one: look.obstacle for one, look in looks.items() if look.obstacle is not None},
+        refused=refused,
+        linked={one for one, look in looks.items() if look.is_linked},
+    )
+
+
+def _change_of(meter: Meter, look: Outlook, now: datetime) -> KeyChange:
+    request = KeyChangeRequest(
+        pan=meter.pan, ti=meter.ti, new_ti=look.new_ti, ea=meter.ea, issued_at=now
+    )
+    return register_of(meter), look.new, request
+
+
+def _set_of(
+    office: CampaignOffice,
+    campaign: Campaign,
+    meter: Meter,
+    look: Outlook,
+    new: KeyAttributes,
+    now: datetime,
+) -> KeyChangeSet:
+    return KeyChangeSet(
+        id=KeyChangeSetId(new_uuid7(office.clock)),
+        campaign_id=campaign.id,
+        meter_id=meter.id,
+        pan=meter.pan,
+        ea=meter.ea,
+        old=look.old,
+        new=MeterKey(sgc=new.sgc, krn=new.krn, kt=new.kt, ti=look.new_ti, base_date=new.base_date),
+        new_dkga=new.dkga,
+        section_count=SECTION_COUNTS[meter.ea],
+        issued_at=now,
+    )
+
+
+def _store(
+    office: CampaignOffice, campaign: Campaign, prepared: _Prepared, now: datetime
+) -> BatchResult:
+    """Store what was made, for those meters of which nothing has changed since they were read."""
+    with office.database.unit_of_work() as uow:
+        connection = uow.connection
+        held = repository.hold_campaign(connection, campaign.id)
+        if held is None or held.state is not CampaignState.RUNNING:
+            return BatchResult()
+        fresh = _lock_unchanged(connection, campaign.id, prepared)
+        allowed, over = _charge(
+            connection, office, [m for m in prepared.made if m in fresh], prepared, now
+        )
+        repository.insert_sets(connection, [prepared.made[one] for one in allowed])
+        _move_issued(connection, [fresh[one] for one in allowed], now)
+        failed = _failures(fresh, prepared)
+        skipped = [
+            (
+                fresh[one],
+                Move(target=MeterStep.SKIPPED, evidence=Evidence.RULE, code=obstacle.value),
+            )
+            for one, obstacle in prepared.hindered.items()
+            if one in fresh
+        ]
+        take_steps(connection, [*skipped, *failed], actor=ISSUER, clock=office.clock, now=now)
+        if Channel.DRIVER in campaign.channels:
+            sets = [prepared.made[one][0] for one in allowed if one in prepared.linked]
+            queue_sets(connection, sets, clock=office.clock)
+        result = BatchResult(
+            issued=len(allowed),
+            skipped=len(skipped),
+            failed=len(failed),
+            held=len(prepared.ids) - len(allowed) - len(skipped) - len(failed),
+        )
+        _record(connection, office, campaign.id, result)
+        uow.commit()
+    note_reached(office.database, over, office.policy, now=now)
+    return result
+
+
+def _lock_unchanged(
+    connection: Connection, campaign_id: CampaignId, prepared: _Prepared
+) -> dict[MeterId, CampaignMeter]:
+    """Return the meters that are planned still, hold what they held, and have no other set out."""
+    holdings = lock_holdings(connection, prepared.ids)
+    members = repository.lock_meters_of(connection, campaign_id, prepared.ids)
+    out = repository.find_out(connection, prepared.ids)
+    return {
+        one: member
+        for one, member in members.items()
+        if member.step is MeterStep.PLANNED
+        and one not in out
+        and (one not in prepared.made or holds(holdings[one], prepared.made[one][0].old))
+    }
+
+
+def _charge(
+    connection: Connection,
+    office: CampaignOffice,
+    ids: Sequence[MeterId],
+    prepared: _Prepared,
+    now: datetime,
+) -> tuple[list[MeterId], list[CeilingReachedError]]:
+    """Return whose sets may be issued, and what was too much for today's ceilings."""
+    stops = load_stops(connection)
+    is_open: dict[KeyReference, bool] = {}
+    uses: list[tuple[MeterId, Use]] = []
+    for one in ids:
+        made = prepared.made[one][0]
+        old, new = register_of_key(made.old), register_of_key(made.new)
+        for register in (old, new):
+            if register not in is_open:
+                is_open[register] = _is_open(stops, register)
+        if is_open[old] and is_open[new]:
+            use = Use(register=old, use_class=UseClass.MANAGEMENT, token_count=made.section_count)
+            uses.append((one, use))
+    outcomes = charge(connection, [use for _, use in uses], office.policy, now=now)
+    allowed = [one for (one, _), over in zip(uses, outcomes, strict=True) if over is None]
+    return allowed, [over for over in outcomes if over is not None]
+
+
+def _is_open(stops: Stops, register: KeyReference) -> bool:
+    try:
+        stops.require_open(register)
+    except IssuingStoppedError:
+        return False
+    return True
+
+
+def _move_issued(connection: Connection, members: Sequence[CampaignMeter], now: datetime) -> None:
+    """Move meters to issued; the set itself is the record of that step."""
+    repository.move_meters(
+        connection,
+        [
+            replace(
+                member,
+                step=MeterStep.ISSUED,
+                code=None,
+                evidence=Evidence.SET_MADE,
+                changed_at=now,
+            )
+            for member in members
+        ],
+    )
+
+
+def _failures(
+    fresh: Mapping[MeterId, CampaignMeter], prepared: _Prepared
+) -> list[tuple[CampaignMeter, Move]]:
+    """Return the meters whose set the module refused for good; the others are tried again."""
+    return [
+        (fresh[one], Move(target=MeterStep.FAILED, evidence=Evidence.MODULE, code=refusal.code))
+        for one, refusal in prepared.refused.items()
+        if one in fresh and not (refusal.retryable or refusal.kind is ErrorKind.UNAVAILABLE)
+    ]
+
+
+def _record(
+    connection: Connection, office: CampaignOffice, campaign_id: CampaignId, result: BatchResult
+) -> None:
+    if not result.progress:
+        return
+    details: dict[str, Json] = {
+        "issued": result.issued,
+        "skipped": result.skipped,
+        "failed": result.failed,
+    }
+    event = AuditEvent(ISSUER, "campaign.issued", subject_of(campaign_id), details)
+    record(connection, [event], office.clock)

@@ -1,0 +1,247 @@
+"""Draft a campaign, see what it would do, have it approved and start it.
+
+Filter and target are fixed with the draft; the meters are chosen at the start, in the transaction
+that redeems the approval. The approval binds how many meters there were and a digest over what
+each held: a register that has changed since asks for a new approval.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.approvals.model import Act, Approval, UseCase
+from vending.approvals.service import redeem, request_approval
+from vending.campaigns import repository
+from vending.campaigns.errors import CampaignEmptyError, CampaignStateError
+from vending.campaigns.model import (
+    Campaign,
+    CampaignState,
+    Chosen,
+    NewCampaign,
+    Obstacle,
+    Outlook,
+)
+from vending.campaigns.rules import Describe, filter_document, look_at, target_document
+from vending.campaigns.service.office import CampaignOffice, load_campaign, lock_campaign
+from vending.keystore.errors import KeyNotFoundError
+from vending.keystore.model import KeyDescription, KeyReference
+from vending.keystore.port import SecurityModule
+from vending.meters.model import MeterFilter
+from vending.meters.service import list_fitting, stream_holdings
+from vending.operators.model import SignedIn
+from vending.operators.permissions import Permission
+from vending.persistence.audit import AuditEvent, record
+from vending.values.identifiers import ApprovalId, CampaignId, MeterId, new_uuid7
+
+PAGE_SIZE: Final = 1_000
+
+
+@dataclass(slots=True)
+class DryRun:
+    """What a campaign would do now, in numbers; nothing was issued."""
+
+    count: int = 0
+    changing: int = 0
+    linked: int = 0
+    """Of those that change: the worker can reach the meter."""
+    obstacles: dict[Obstacle, int] = field(default_factory=dict)
+
+    def add(self, outlook: Outlook) -> None:
+        """Count one meter."""
+        self.count += 1
+        if outlook.obstacle is None:
+            self.changing += 1
+            self.linked += outlook.is_linked
+        else:
+            self.obstacles[outlook.obstacle] = self.obstacles.get(outlook.obstacle, 0) + 1
+
+
+def draft_campaign(office: CampaignOffice, new: NewCampaign, *, by: SignedIn) -> Campaign:
+    """Store a campaign as a draft and return it.
+
+    Raises:
+        PermissionDeniedError: The operator may not plan campaigns.
+    """
+    by.require(Permission.CAMPAIGNS_WRITE)
+    now = office.clock.now()
+    values = {each.name: getattr(new, each.name) for each in fields(NewCampaign)}
+    campaign = Campaign(
+        id=CampaignId(new_uuid7(office.clock)),
+        state=CampaignState.DRAFT,
+        meter_count=None,
+        digest=None,
+        approval_id=None,
+        created_by=by.name,
+        created_at=now,
+        started_at=None,
+        ended_at=None,
+        changed_at=now,
+        **values,
+    )
+    with office.database.unit_of_work() as uow:
+        repository.insert_campaign(uow.connection, campaign)
+        event = AuditEvent(by.actor, "campaign.drafted", subject_of(campaign.id))
+        record(uow.connection, [event], office.clock)
+        uow.commit()
+    return campaign
+
+
+def dry_run(office: CampaignOffice, campaign_id: CampaignId) -> Iterator[Outlook]:
+    """Yield what would happen to each meter that fits the filter now, or why nothing would.
+
+    Issues nothing. Reads page by page: a register of a million meters never is in memory.
+
+    Raises:
+        CampaignNotFoundError: There is no campaign of this id.
+    """
+    now = office.clock.now()
+    describe = describer(office.security_module)
+    with office.database.read() as connection:
+        campaign = load_campaign(connection, campaign_id)
+    after: MeterId | None = None
+    while True:
+        with office.database.read() as connection:
+            page = list_fitting(connection, campaign.wanted, after=after, limit=PAGE_SIZE)
+            out = repository.find_out(connection, [meter.id for meter in page]) if page else set()
+        if not page:
+            return
+        for meter in page:
+            yield look_at(
+                meter, campaign.target, describe, now=now, is_other_set_out=meter.id in out
+            )
+        after = page[-1].id
+
+
+def describer(module: SecurityModule) -> Describe:
+    """Return a look at keys that asks the module once for each."""
+    held: dict[KeyReference, KeyDescription | None] = {}
+
+    def describe(register: KeyReference) -> KeyDescription | None:
+        if register not in held:
+            try:
+                held[register] = module.describe(register)
+            except KeyNotFoundError:
+                held[register] = None
+        return held[register]
+
+    return describe
+
+
+def propose_start(
+    office: CampaignOffice, campaign_id: CampaignId, *, reason: str, by: SignedIn
+) -> Approval:
+    """Ask another person to let a draft start over the meters that fit its filter now.
+
+    Raises:
+        PermissionDeniedError: The operator may not ask for this.
+        CampaignNotFoundError: There is no campaign of this id.
+        CampaignStateError: It is no draft.
+        CampaignEmptyError: No meter fits.
+        ApprovalContentError: The reason cannot be shown.
+    """
+    with office.database.unit_of_work() as uow:
+        campaign = _lock_draft(uow.connection, campaign_id)
+        act = _act_of(campaign, choose(uow.connection, campaign.wanted))
+        approval = request_approval(uow.connection, by, act, reason=reason, clock=office.clock)
+        uow.commit()
+    return approval
+
+
+def start_campaign(
+    office: CampaignOffice, campaign_id: CampaignId, *, approval_id: ApprovalId, by: SignedIn
+) -> Campaign:
+    """Choose the meters and let the worker issue their sets, as another person approved.
+
+    Raises:
+        PermissionDeniedError: The operator may not start campaigns.
+        CampaignNotFoundError: There is no campaign of this id.
+        CampaignStateError: It is no draft.
+        CampaignEmptyError: No meter fits.
+        ApprovalNotFoundError: There is no approval of this id.
+        ApprovalMismatchError: The meters are not, or do not hold, what was approved.
+        ApprovalUsedError: It was used before.
+        ApprovalStateError: It is not approved.
+        ApprovalExpiredError: Its time is over.
+        ApprovalStandingError: Who asked or who approved was locked since or lost the role.
+    """
+    by.require(Permission.CAMPAIGNS_WRITE)
+    with office.database.unit_of_work() as uow:
+        connection = uow.connection
+        campaign = _lock_draft(connection, campaign_id)
+        now = office.clock.now()
+        chosen = choose(connection, campaign.wanted, into=campaign_id, now=now)
+        redeem(connection, by, approval_id, _act_of(campaign, chosen), clock=office.clock)
+        values = {
+            "state": CampaignState.RUNNING.value,
+            "meter_count": chosen.count,
+            "digest": chosen.digest,
+            "approval_id": approval_id,
+            "started_at": now,
+            "changed_at": now,
+        }
+        repository.move_campaign(connection, campaign_id, values)
+        event = AuditEvent(
+            by.actor,
+            "campaign.started",
+            subject_of(campaign_id),
+            {"meters": chosen.count, "digest": chosen.digest, "approval": str(approval_id)},
+        )
+        record(connection, [event], office.clock)
+        started = load_campaign(connection, campaign_id)
+        uow.commit()
+    return started
+
+
+def choose(
+    connection: Connection,
+    wanted: MeterFilter,
+    *,
+    into: CampaignId | None = None,
+    now: datetime | None = None,
+) -> Chosen:
+    """Return how many meters fit now, with the digest over what each holds.
+
+    With `into` and `now` they are added to that campaign, in the same pass over the register.
+    """
+    digest, count = hashlib.sha256(), 0
+    for page in stream_holdings(connection, wanted):
+        digest.update(b"".join(holding.fingerprint() for holding in page))
+        count += len(page)
+        if into is not None and now is not None:
+            repository.insert_meters(connection, into, [each.id for each in page], now=now)
+    return Chosen(count, digest.hexdigest())
+
+
+def subject_of(campaign_id: CampaignId) -> str:
+    """Return how the audit log names a campaign."""
+    return f"campaign:{campaign_id}"
+
+
+def _lock_draft(connection: Connection, campaign_id: CampaignId) -> Campaign:
+    campaign = lock_campaign(connection, campaign_id)
+    if campaign.state is not CampaignState.DRAFT:
+        raise CampaignStateError(
+            campaign_id, state=campaign.state.value, target=CampaignState.RUNNING.value
+        )
+    return campaign
+
+
+def _act_of(campaign: Campaign, chosen: Chosen) -> Act:
+    if chosen.count == 0:
+        raise CampaignEmptyError(campaign.id)
+    return Act(
+        UseCase.CAMPAIGN,
+        subject_of(campaign.id),
+        {
+            "name": campaign.name,
+            "filter": filter_document(campaign.wanted),
+            "target": target_document(campaign.target),
+            "channels": sorted(channel.value for channel in campaign.channels),
+            "meters": chosen.count,
+            "digest": chosen.digest,
+        },
+    )
