@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from pytest_socket import socket_allow_hosts
 
 from tests.postgres_server import PostgresServer, memory_folder
+from tests.support.softhsm import SoftHSM, set_up
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.values.clock import FixedClock
@@ -65,6 +66,14 @@ def fixed_clock() -> FixedClock:
 def postgres_server() -> Iterator[PostgresServer]:
     with PostgresServer(parent=memory_folder()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHSM]:
+    made, configuration = set_up(tmp_path_factory.mktemp("softhsm"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", configuration)
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 TIMEOUT_S = 2.0
 """Of one answer; a shared machine may be slow. Tests of silence set a shorter one."""
 
-REGISTERS = {number: brought for number, brought in enumerate(ALL_KEYS, 3)}
+REGISTERS = dict(enumerate(ALL_KEYS, 3))
 SETTINGS = [
     RegisterSetting(
         number=number,

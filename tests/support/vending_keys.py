@@ -12,7 +12,7 @@ from vending.keystore.generation import GenerationFile
 from vending.keystore.model import HeaderRow, KeyReference, to_microseconds
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import Keyring
-from vending.keystore.store import OpenKeyStore, with_manifest
+from vending.keystore.store import Keeper, OpenKeyStore, keep_in_store, with_manifest
 from vending.sts.keys import SGC, KeyAttributes, KeyDerivation, KeyType
 from vending.sts.tid import BaseDate
 
@@ -90,7 +90,7 @@ def register_of(brought: KeyImport) -> KeyReference:
     return KeyReference.of(brought.attributes)
 
 
-def store_in_memory(folder: Path) -> OpenKeyStore:
+def store_in_memory(folder: Path, *, keeper: Keeper = keep_in_store) -> OpenKeyStore:
     """An open store that holds every key above and that no database knows; RETIRED is retired."""
     keyring = Keyring.generate()
     blank = HeaderRow(
@@ -101,7 +101,7 @@ def store_in_memory(folder: Path) -> OpenKeyStore:
         manifest=b"",
     )
     header = with_manifest(keyring, blank, [])
-    store = OpenKeyStore(keyring, header, [], GenerationFile(folder))
+    store = OpenKeyStore(keyring, header, [], GenerationFile(folder), keeper=keeper)
     rows = []
     for brought in ALL_KEYS:
         secret, check_value = combine(brought)

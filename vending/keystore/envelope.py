@@ -1,11 +1,11 @@
 """The header blob of a key store: how to get from a passphrase or key file to the root key.
 
     0    4   magic, "VKS1"
-    4    1   what opens it: 1 passphrase, 2 key file
-    5    4   Argon2id time cost      (0 with a key file)
-    9    4   Argon2id memory in KiB  (0 with a key file)
-    13   4   Argon2id parallelism    (0 with a key file)
-    17   16  salt
+    4    1   what opens it: 1 passphrase, 2 key file, 3 PKCS#11 token
+    5    4   Argon2id time cost      (0 but with a passphrase)
+    9    4   Argon2id memory in KiB  (0 but with a passphrase)
+    13   4   Argon2id parallelism    (0 but with a passphrase)
+    17   16  salt; with a token, the id of its AES key
     33   32  verifier: HMAC of bytes 0..32 under the key-encryption key
     65   61  the root key, sealed under the key-encryption key
     126  32  SHA-256 of all before it
@@ -20,7 +20,7 @@ import hmac
 import secrets
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from vending.keystore.errors import (
     Damage,
@@ -30,6 +30,7 @@ from vending.keystore.errors import (
     WrongKeyFileError,
     WrongPassphraseError,
 )
+from vending.keystore.module_errors import TokenKeyMissingError
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import (
     KEY_BYTES,
@@ -38,12 +39,25 @@ from vending.keystore.sealing import (
     Keyring,
     Purpose,
 )
-from vending.keystore.unlocking import SALT_BYTES, Argon2Cost, KeyFile, Passphrase, Unlock
+from vending.keystore.unlocking import (
+    SALT_BYTES,
+    Argon2Cost,
+    KeyFile,
+    Passphrase,
+    TokenUnlock,
+    Unlock,
+)
 
 _MAGIC: Final = b"VKS1"
 _PREFIX: Final = struct.Struct(f">4sBIII{SALT_BYTES}s")
 _OPENS_WITH_PASSPHRASE: Final = 1
 _OPENS_WITH_KEY_FILE: Final = 2
+_OPENS_WITH_TOKEN: Final = 3
+_NAMES: Final = {
+    _OPENS_WITH_PASSPHRASE: "passphrase",
+    _OPENS_WITH_KEY_FILE: "key file",
+    _OPENS_WITH_TOKEN: "PKCS#11 token",
+}
 _NO_COST: Final = Argon2Cost(0, 0, 0)
 _DIGEST_BYTES: Final = 32
 ENVELOPE_BYTES: Final = _PREFIX.size + MAC_BYTES + SEAL_OVERHEAD_BYTES + KEY_BYTES + _DIGEST_BYTES
@@ -66,11 +80,12 @@ def wrap(root: Keyring, unlock: Unlock, *, store_id: bytes, cost: Argon2Cost) ->
 
     Raises:
         KeyFileError: The key file cannot be used.
+        TokenDeviceError: The token cannot be used.
+        ModuleUnavailableError: The token did not answer.
     """
-    salt = secrets.token_bytes(SALT_BYTES)
-    kind, written_cost = _OPENS_WITH_KEY_FILE, _NO_COST
-    if isinstance(unlock, Passphrase):
-        kind, written_cost = _OPENS_WITH_PASSPHRASE, cost
+    salt = unlock.new_salt() if isinstance(unlock, TokenUnlock) else secrets.token_bytes(SALT_BYTES)
+    kind = _kind_of(unlock)
+    written_cost = cost if kind == _OPENS_WITH_PASSPHRASE else _NO_COST
     prefix = _PREFIX.pack(
         _MAGIC,
         kind,
@@ -97,15 +112,16 @@ def unwrap(blob: bytes, unlock: Unlock, *, store_id: bytes) -> Keyring:
         WrongPassphraseError: The envelope is whole, and the passphrase is another one.
         WrongKeyFileError: The envelope is whole, and the key file is another one.
         KeyFileError: The key file cannot be used.
+        TokenDeviceError: The token cannot be used, or is another one.
+        ModuleUnavailableError: The token did not answer.
     """
     envelope = _parse(blob)
-    is_passphrase = envelope.kind == _OPENS_WITH_PASSPHRASE
-    if is_passphrase != isinstance(unlock, Passphrase):
-        raise UnlockKindError("passphrase" if is_passphrase else "key file")
+    if envelope.kind != _kind_of(unlock):
+        raise UnlockKindError(_NAMES[envelope.kind])
     key_encryption = _key_encryption(unlock, envelope.salt, envelope.cost)
     verifier = key_encryption.authenticate(envelope.prefix, Purpose.VERIFIER)
     if not hmac.compare_digest(verifier, envelope.verifier):
-        raise WrongPassphraseError if is_passphrase else WrongKeyFileError
+        _refuse(unlock, envelope.salt)
     sealer = key_encryption.sealer(Purpose.ROOT_KEY)
     try:
         root = Secret(sealer.open(envelope.sealed_root, associated=envelope.prefix + store_id))
@@ -120,6 +136,35 @@ def _key_encryption(unlock: Unlock, salt: bytes, cost: Argon2Cost) -> Keyring:
             return unlock.stretch(salt, cost)
         case KeyFile():
             return unlock.load()
+        case TokenUnlock():
+            return unlock.derive(salt)
+
+
+def _kind_of(unlock: Unlock) -> int:
+    match unlock:
+        case Passphrase():
+            return _OPENS_WITH_PASSPHRASE
+        case KeyFile():
+            return _OPENS_WITH_KEY_FILE
+        case TokenUnlock():
+            return _OPENS_WITH_TOKEN
+
+
+def _refuse(unlock: Unlock, salt: bytes) -> NoReturn:
+    """Refuse what is of the right kind, and another one.
+
+    Raises:
+        WrongPassphraseError: It is a passphrase.
+        WrongKeyFileError: It is a key file.
+        TokenKeyMissingError: It is a token.
+    """
+    match unlock:
+        case Passphrase():
+            raise WrongPassphraseError
+        case KeyFile():
+            raise WrongKeyFileError
+        case TokenUnlock():
+            raise TokenKeyMissingError(salt.hex())
 
 
 def _parse(blob: bytes) -> _Envelope:
@@ -132,7 +177,7 @@ def _parse(blob: bytes) -> _Envelope:
     magic, kind, time_cost, memory_kib, parallelism, salt = _PREFIX.unpack(prefix)
     cost = Argon2Cost(time_cost, memory_kib, parallelism)
     is_known = (kind == _OPENS_WITH_PASSPHRASE and cost.is_sane()) or (
-        kind == _OPENS_WITH_KEY_FILE and cost == _NO_COST
+        kind in {_OPENS_WITH_KEY_FILE, _OPENS_WITH_TOKEN} and cost == _NO_COST
     )
     if magic != _MAGIC or not is_known:
         raise KeyStoreCorruptError(Damage.HEADER)

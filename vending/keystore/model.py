@@ -13,6 +13,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NEVER: Final = -1
 
+IN_TOKEN: Final = b"token:"
+TOKEN_KEY_ID_BYTES: Final = 16
+"""A key in a PKCS#11 token is sealed as `IN_TOKEN` and the id of its object: no key is as long."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeyReference:

@@ -339,8 +339,8 @@ class TokenKeyMissingError(TokenDeviceError):
     code = "pkcs11_key_missing"
     remedy = "Use the token that the key was brought into, or restore its backup."
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the token does not hold {key}", key=key)
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the token does not hold the key {name}", name=name)
 
 
 class KeyInTokenError(KeyRefusedError):

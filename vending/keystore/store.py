@@ -15,7 +15,15 @@ from vending.keystore.errors import (
     SealBrokenError,
 )
 from vending.keystore.generation import Generation, GenerationFile
-from vending.keystore.model import HeaderRow, KeyDescription, KeyReference, KeyRow, to_microseconds
+from vending.keystore.model import (
+    IN_TOKEN,
+    TOKEN_KEY_ID_BYTES,
+    HeaderRow,
+    KeyDescription,
+    KeyReference,
+    KeyRow,
+    to_microseconds,
+)
 from vending.keystore.module_errors import KeyInTokenError
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import Keyring, Purpose, Sealer, associate
@@ -35,10 +43,6 @@ LENT_PURPOSES: Final = frozenset(
 
 Keeper = Callable[[KeyAttributes, Secret], Secret]
 """Puts a vending key where it stays, and returns what the store seals in its place."""
-
-IN_TOKEN: Final = b"token:"
-TOKEN_KEY_ID_BYTES: Final = 16
-"""A key in a PKCS#11 token is sealed as `IN_TOKEN` and the id of its object: no key is as long."""
 
 
 def keep_in_store(attributes: KeyAttributes, secret: Secret) -> Secret:

@@ -1,4 +1,4 @@
-"""What opens a key store: a passphrase (Argon2id) or a key file of 32 random bytes."""
+"""What opens a key store: a passphrase (Argon2id), a key file of 32 bytes, or a PKCS#11 token."""
 
 import os
 import secrets
@@ -11,6 +11,7 @@ from typing import Final
 from argon2.low_level import Type, hash_secret_raw
 
 from vending.keystore.errors import KeyFileError, WeakPassphraseError
+from vending.keystore.pkcs11 import PKCS11Token
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import KEY_BYTES, Keyring
 
@@ -130,7 +131,38 @@ class KeyFile:
         return f"KeyFile({str(self.path)!r})"
 
 
-Unlock = Passphrase | KeyFile
+class TokenUnlock:
+    """A PKCS#11 token, which makes an AES key for each envelope and computes from it."""
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: PKCS11Token) -> None:
+        self.token = token
+
+    def new_salt(self) -> bytes:
+        """Make the key of a fresh envelope in the token, and return its id.
+
+        Raises:
+            TokenDeviceError: The token cannot be used.
+            ModuleUnavailableError: The token did not answer.
+        """
+        return self.token.make_root_key()
+
+    def derive(self, salt: bytes) -> Keyring:
+        """Return the keyring that the key of this id gives.
+
+        Raises:
+            TokenKeyMissingError: The token does not hold the key.
+            TokenDeviceError: The token cannot be used.
+            ModuleUnavailableError: The token did not answer.
+        """
+        return self.token.derive_root(salt)
+
+    def __repr__(self) -> str:
+        return f"TokenUnlock({self.token!r})"
+
+
+Unlock = Passphrase | KeyFile | TokenUnlock
 
 
 def _reason(error: OSError) -> str:
