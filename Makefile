@@ -16,7 +16,7 @@ OSV    ?=
 SBOM   ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-install test-system licences vulnerabilities sbom lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-restore proof-install test-system licences vulnerabilities sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -120,7 +120,10 @@ proof-vends: $(VENV)/.dev ## SIZE sales from 16 clients, a third repeats, on bot
 proof-kill: $(VENV)/.dev ## kill -9 the service under load, SIZE times on each database
 	$(BIN)/python tests/proofs/proof_kill.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
 
-proofs: proof-vends proof-kill
+proof-restore: $(VENV)/.dev ## sell SIZE, back up, destroy, restore, sell; on both databases and across
+	$(BIN)/python tests/proofs/proof_restore.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
+
+proofs: proof-vends proof-kill proof-restore
 
 proof-install: ## a bare Debian becomes a serving product (needs root)
 	SUITE=$(SUITE) UNITS=$(UNITS) PYTHON=$(PYTHON) tests/proofs/proof_install.sh

@@ -4,21 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from tests.integration.vending.backups.conftest import Utility, opened_store
 from tests.support.backups import back_up, restore, target_at
 from tests.support.books import find_broken
-from tests.support.shop import Shop, build_desk, document_of
+from tests.support.shop import build_desk, document_of
 from vending.backups import repository
-from vending.backups.errors import (
-    BackupLockedError,
-    RestoreClockError,
-    RestoreTargetError,
-)
 from vending.persistence import migrate
 from vending.persistence.engine import Database
-from vending.sts.tid import BaseDate, TokenIdentifier
 
 ENGINES = ["sqlite", "postgresql"]
 
