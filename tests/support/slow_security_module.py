@@ -65,10 +65,15 @@ class SlowSecurityModule:
         self._inner = inner
         self._plans: deque[Plan] = deque()
         self.served: list[str] = []
+        self.refuses: VendingError | None = None
 
     @property
     def is_local(self) -> bool:
         return False
+
+    def require_ready(self) -> None:
+        if self.refuses is not None:
+            raise self.refuses
 
     def plan(self, *faults: Plan) -> None:
         self._plans.extend(faults)

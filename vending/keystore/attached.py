@@ -143,6 +143,9 @@ class AttachedSecurityModule:
         with self._lock:
             self._line.close()
 
+    def require_ready(self) -> None:
+        """Take whatever comes: only asking tells; see `vending.keystore.guarded`."""
+
     def identify(self) -> str:
         """Return the module's name for itself.
 

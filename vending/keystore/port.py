@@ -120,6 +120,14 @@ class SecurityModule(Protocol):
         """Say whether it computes in this process, and may be asked inside a transaction."""
         ...
 
+    def require_ready(self) -> None:
+        """Refuse what would be refused at once, before anything is written down for it.
+
+        Raises:
+            ModuleError: The module is known not to answer, or too many wait for it.
+        """
+        ...
+
     def vend(self, register: KeyReference, request: CreditTokenRequest) -> TokenDigits:
         """Return the credit token.
 

@@ -125,7 +125,7 @@ def require_change(old: KeyDescription, new: KeyDescription, request: KeyChangeR
         CarrierError: The new key is common, and the meter reads no magnetic card.
         UnsupportedError: The meter's algorithm does not go with one of the keys.
     """
-    _require_unexpired(new, request.issued_at)
+    require_unexpired(new, request.issued_at)
     require_derivation(new.attributes, request.ea)
     require_key_type_change(old.attributes.kt, new.attributes.kt, tct=request.tct)
     require_derivation(old.attributes, request.ea)
@@ -148,7 +148,12 @@ def _require_valid(key: KeyDescription, tid: TokenIdentifier) -> None:
         raise KeyExpiredError(str(key.register), ken=key.attributes.ken)
 
 
-def _require_unexpired(key: KeyDescription, at: datetime) -> None:
+def require_unexpired(key: KeyDescription, at: datetime) -> None:
+    """Refuse a key that has expired by now, as the new one of a key change.
+
+    Raises:
+        KeyExpiredError: It has.
+    """
     attributes = key.attributes
     if is_key_expired_at(at, attributes.base_date, attributes.ken):
         raise KeyExpiredError(str(key.register), ken=attributes.ken)

@@ -12,71 +12,37 @@ from threading import Lock
 from typing import Final
 
 from vending.errors import VendingError
-from vending.keystore.errors import (
-    DemoKeyRefusedError,
-    KeyExpiredError,
-    KeyRetiredError,
-    MeterConfigurationError,
-    Misfit,
-    TokenKindError,
-)
 from vending.keystore.model import KeyDescription, KeyReference
 from vending.keystore.port import (
     CreditTokenRequest,
     KeyChange,
     KeyChangeOutcome,
     KeyChangeRequest,
-    KeyChangeSection,
     ManagementTokenRequest,
     VendOutcome,
     VerifiedToken,
     VerifyRequest,
+)
+from vending.keystore.serving import (
+    as_shown,
+    build_credit,
+    require_issuing,
+    require_known,
+    require_management,
+    require_unexpired,
 )
 from vending.keystore.store import OpenKeyStore
 from vending.keystore.translation import guarded, translate
 from vending.sts.codec import decode, encode
 from vending.sts.dkga import derive_decoder_key
 from vending.sts.errors import STSError
-from vending.sts.explain import explain
 from vending.sts.key_change import encode_key_change_set, plan_key_change
-from vending.sts.keys import TI, DecoderKey, EncryptionAlgorithm, KeyType, VendingKey
+from vending.sts.keys import TI, DecoderKey, EncryptionAlgorithm, VendingKey
 from vending.sts.pan import MeterPAN
 from vending.sts.tcdu import TokenDigits
-from vending.sts.tid import BaseDate, TokenIdentifier, is_key_expired, is_key_expired_at
-from vending.sts.tokens import (
-    ClearCredit,
-    ClearTamperCondition,
-    ExtendedToken,
-    InitiateMeterTest,
-    Set1stSectionDecoderKey,
-    Set2ndSectionDecoderKey,
-    Set3rdSectionDecoderKey,
-    Set4thSectionDecoderKey,
-    SetMaximumPhasePowerUnbalanceLimit,
-    SetMaximumPowerLimit,
-    SetTariffRate,
-    SetWaterMeterFactor,
-    TransferCredit,
-)
 
 DECODER_KEY_COUNT_MAX: Final = 4096
 """Meters whose keys are kept: a derivation costs microseconds, a schedule some kilobytes."""
-
-_TID_TOKENS: Final = (
-    SetMaximumPowerLimit,
-    ClearCredit,
-    SetTariffRate,
-    ClearTamperCondition,
-    SetMaximumPhasePowerUnbalanceLimit,
-    SetWaterMeterFactor,
-    ExtendedToken,
-)
-_SECTIONS: Final = (
-    Set1stSectionDecoderKey,
-    Set2ndSectionDecoderKey,
-    Set3rdSectionDecoderKey,
-    Set4thSectionDecoderKey,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +139,9 @@ class SoftwareSecurityModule:
         """Say that it computes in this process."""
         return True
 
+    def require_ready(self) -> None:
+        """Take whatever comes: arithmetic does not wait."""
+
     def use(self, store: OpenKeyStore) -> None:
         """Serve from another generation of the store from now on; derived keys are dropped."""
         self._session = _Session(store, DecoderKeyCache(self._cache_count_max))
@@ -191,14 +160,7 @@ class SoftwareSecurityModule:
             KeyStoreCorruptError: The seal of the key is broken.
         """
         session = self._session
-        key = self._issuing(session, register)
-        _require_base_date(key, request.base_date)
-        _require_valid(key, request.tid)
-        if register.kt is KeyType.DDTK:
-            raise MeterConfigurationError(Misfit.DEFAULT_KEY)
-        token = TransferCredit(
-            resource=request.resource, rnd=request.rnd, tid=request.tid, units=request.units
-        )
+        token = build_credit(self._issuing(session, register), request)
         meter = MeterKeyName(register, request.pan, request.ti, request.ea)
         return encode(token, _decoder_key(session, meter))
 
@@ -222,15 +184,9 @@ class SoftwareSecurityModule:
             KeyStoreCorruptError: The seal of the key is broken.
         """
         session = self._session
-        key = self._issuing(session, register)
-        _require_base_date(key, request.base_date)
-        token = request.token
-        if isinstance(token, _TID_TOKENS):
-            _require_valid(key, token.tid)
-        elif not isinstance(token, InitiateMeterTest):
-            raise TokenKindError(type(token).__name__)
+        require_management(self._issuing(session, register), request)
         meter = MeterKeyName(register, request.pan, request.ti, request.ea)
-        return encode(token, _decoder_key(session, meter))
+        return encode(request.token, _decoder_key(session, meter))
 
     @guarded
     def change_key(
@@ -299,9 +255,7 @@ class SoftwareSecurityModule:
         session = self._session
         old_key = self._known(session, old)
         new_key = self._issuing(session, new)
-        attributes = new_key.attributes
-        if is_key_expired_at(request.issued_at, attributes.base_date, attributes.ken):
-            raise KeyExpiredError(str(new), ken=attributes.ken)
+        require_unexpired(new_key, request.issued_at)
         return old_key, new_key
 
     @guarded
@@ -317,10 +271,7 @@ class SoftwareSecurityModule:
         session = self._session
         self._known(session, register)
         meter = MeterKeyName(register, request.pan, request.ti, request.ea)
-        decoded = decode(request.digits, _decoder_key(session, meter))
-        if isinstance(decoded, _SECTIONS):
-            return KeyChangeSection(_SECTIONS.index(type(decoded)) + 1, explain(decoded))
-        return decoded
+        return as_shown(decode(request.digits, _decoder_key(session, meter)))
 
     def describe(self, register: KeyReference) -> KeyDescription:
         """Return what may be shown of a key.
@@ -338,14 +289,12 @@ class SoftwareSecurityModule:
 
     def _known(self, session: _Session, register: KeyReference) -> KeyDescription:
         key = session.store.describe(register)
-        if key.is_demo and not self._demo_allowed:
-            raise DemoKeyRefusedError(str(register))
+        require_known(key, demo_allowed=self._demo_allowed)
         return key
 
     def _issuing(self, session: _Session, register: KeyReference) -> KeyDescription:
-        key = self._known(session, register)
-        if key.retired_at is not None:
-            raise KeyRetiredError(str(register))
+        key = session.store.describe(register)
+        require_issuing(key, demo_allowed=self._demo_allowed)
         return key
 
     def __repr__(self) -> str:
@@ -359,13 +308,3 @@ def _decoder_key(session: _Session, meter: MeterKeyName) -> DecoderKey:
             session.store.vending_key(meter.register), pan=meter.pan, ti=meter.ti, ea=meter.ea
         ),
     )
-
-
-def _require_base_date(key: KeyDescription, base_date: BaseDate) -> None:
-    if key.attributes.base_date is not base_date:
-        raise MeterConfigurationError(Misfit.BASE_DATE)
-
-
-def _require_valid(key: KeyDescription, tid: TokenIdentifier) -> None:
-    if is_key_expired(tid, key.attributes.ken):
-        raise KeyExpiredError(str(key.register), ken=key.attributes.ken)

@@ -71,7 +71,7 @@ class PKCS11SecurityModule:
         self._store = store
 
     def require_ready(self) -> None:
-        """Take whatever comes."""
+        """Take whatever comes: only asking tells; see `vending.keystore.guarded`."""
 
     @guarded
     def vend(self, register: KeyReference, request: CreditTokenRequest) -> TokenDigits:
