@@ -27,14 +27,18 @@ def session_file(folder: Path, name: str) -> Path:
 
 def sign_in_two(folder: Path) -> None:
     """Make two operators with every role, and a session file of each beside the data folder."""
-    clock = SystemClock()
+    for name in (ANNA, BEN):
+        sign_in(folder, name, *Role)
+
+
+def sign_in(folder: Path, name: str, *roles: Role, device: str | None = None) -> None:
+    """Make an operator, and a session file beside the data folder."""
     database = create_database(f"sqlite:///{folder / 'vending.sqlite3'}")
     try:
-        for name in (ANNA, BEN):
-            token = session_token_for(database, clock, *Role, name=name)
-            write_session(session_file(folder, name), token)
+        token = session_token_for(database, SystemClock(), *roles, name=name, device=device)
     finally:
         database.close()
+    write_session(session_file(folder, name), token)
 
 
 @dataclass(frozen=True)

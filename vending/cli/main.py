@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "meters": "meters",
         "commands": "commands",
         "outbox": "outbox",
+        "approvals": "approvals",
         "backup": "backups",
         "restore": "backups",
     }

@@ -10,6 +10,9 @@ from vending.cli.marks import ACCESS_MARK
 from vending.operators.permissions import Permission
 
 FOR_THE_HOST = {
+    "backup create",
+    "backup custodian new",
+    "backup verify",
     "doctor",
     "init",
     "keys adopt",
@@ -17,6 +20,8 @@ FOR_THE_HOST = {
     "keys create",
     "ledger verify",
     "migrate",
+    "restore after-pitr",
+    "restore from",
     "serve",
     "sts conformance",
     "sts decode",
