@@ -117,6 +117,38 @@ class Settings(BaseSettings):
     key_store_key_file: Annotated[
         Path | None, Field(description="File of 32 bytes that opens the key store, mode 0600")
     ] = None
+    security_module: Annotated[
+        Literal["software", "pkcs11", "attached"],
+        Field(description="What makes tokens: this process, a PKCS#11 token, a module on a line"),
+    ] = "software"
+    module_port: Annotated[
+        str | None,
+        Field(description="Line of the attached module: `/dev/ttyUSB0`, or `tcp://host:port`"),
+    ] = None
+    module_registers: Annotated[
+        str | None,
+        Field(
+            description="Its registers, `NUMBER=SGC/KRN/KT/BASE` each, as `3=600727/1/2/2014`; "
+            "commas between; `/retired` at the end: it issues no more"
+        ),
+    ] = None
+    module_timeout_ms: Annotated[
+        int, Field(ge=100, le=60_000, description="Deadline of one answer of the attached module")
+    ] = 5000
+    module_queue_length: Annotated[
+        int,
+        Field(ge=1, le=32, description="How many requests wait for a module before one is refused"),
+    ] = 16
+    pkcs11_library: Annotated[
+        Path | None, Field(description="The PKCS#11 library of the token's maker, a `.so` file")
+    ] = None
+    pkcs11_token: Annotated[
+        str | None, Field(description="Label of the PKCS#11 token that holds the keys")
+    ] = None
+    pkcs11_pin: Annotated[
+        SecretStr | None,
+        Field(description="User PIN of the token; give it as `VENDING_PKCS11_PIN_FILE`"),
+    ] = None
     demo: Annotated[
         bool,
         Field(description="Accept demo keys; set by `metersim demo` alone, never in production"),

@@ -107,6 +107,13 @@ class Metrics:
             "Requests that wait for the security module",
             registry=self.registry,
         )
+        self.module_duration = Histogram(
+            "vending_security_module_duration_seconds",
+            "Time of a request to the security module, its waiting included, by how it ended",
+            ["outcome"],
+            buckets=_VEND_BUCKETS_S,
+            registry=self.registry,
+        )
 
     def render(self) -> bytes:
         """Return the exposition text."""
