@@ -1,0 +1,109 @@
+"""The product keeps the house rules of security, and each rule is seen to fire."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tidy import security_rules as rules
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path for package in ("vending", "meter_drivers") for path in (ROOT / package).rglob("*.py")
+)
+INVENTORY = (ROOT / "docs/security/cryptography.md").read_text("utf-8")
+NAMES_CONSTANT = {"vending/persistence/durability.py", "vending/persistence/append_only.py"}
+"""Read settings of the database, and write triggers, by names that stand in their callers."""
+
+PATTERNS_OF_WIDTHS = {"vending/sts/module_messages.py"}
+"""Makes the patterns of its table of fields from their widths, when it is loaded."""
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+each_source = pytest.mark.parametrize("path", SOURCES, ids=relative)
+
+
+@each_source
+def test_sql_is_built_of_no_text(path: Path) -> None:
+    if relative(path) not in NAMES_CONSTANT:
+        assert rules.built_sql(path.read_text("utf-8")) == []
+
+
+@each_source
+def test_no_code_is_made_of_data(path: Path) -> None:
+    assert rules.made_code(path.read_text("utf-8")) == []
+
+
+@each_source
+def test_product_starts_no_other_program(path: Path) -> None:
+    assert rules.started_processes(path.read_text("utf-8")) == []
+
+
+@each_source
+def test_patterns_are_constants(path: Path) -> None:
+    if relative(path) not in PATTERNS_OF_WIDTHS:
+        assert rules.built_patterns(path.read_text("utf-8")) == []
+
+
+@each_source
+def test_randomness_is_the_operating_systems(path: Path) -> None:
+    assert rules.weak_randomness(path.read_text("utf-8")) == []
+
+
+def test_product_is_python_alone() -> None:
+    compiled = {".c", ".cpp", ".pyx", ".so", ".rs", ".pyd"}
+    assert not [
+        path
+        for package in ("vending", "meter_drivers", "simulators")
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in compiled
+    ]
+
+
+def test_cryptography_is_where_the_inventory_says() -> None:
+    users = {relative(path) for path in SOURCES if rules.cryptography_in(path.read_text("utf-8"))}
+    named = set(re.findall(r"`((?:vending|meter_drivers)/[\w/]+(?:\.py)?)`", INVENTORY))
+    uncovered = {
+        user
+        for user in users
+        if not any(user == one or user.startswith(f"{one}/") for one in named)
+    }
+    assert uncovered == set()
+    assert {one for one in named if not (ROOT / one).exists()} == set()
+
+
+@pytest.mark.parametrize(
+    ("rule", "breach", "fine"),
+    [
+        (rules.built_sql, 'text("SELECT " + name)', 'text("SELECT 1" " FROM sales")'),
+        (rules.built_sql, 'c.exec_driver_sql(f"SET x = {y}")', 'text(f"SET x = {LIMIT_MS}")'),
+        (rules.built_sql, 'c.execute(text("SELECT {}".format(x)))', "text(QUERY)"),
+        (rules.made_code, "eval(x)", "re.compile(X)"),
+        (rules.made_code, "import pickle", "import json"),
+        (rules.made_code, "from marshal import loads", "from json import loads"),
+        (rules.made_code, "template.format(x)", '"{}".format(x)'),
+        (rules.started_processes, "import subprocess", "import socket"),
+        (rules.started_processes, "os.system(x)", "os.getpid()"),
+        (rules.started_processes, "os.execv(x, y)", "os.fsync(x)"),
+        (rules.built_patterns, "re.compile(x)", 're.compile(r"\\d+")'),
+        (rules.built_patterns, 're.search(f"{x}+", y)', 're.search(f"{re.escape(x)}+", y)'),
+        (rules.weak_randomness, "import random", "import secrets"),
+    ],
+)
+def test_rule_fires_for_a_breach_and_passes_what_is_fine(
+    rule: Callable[[str], list[str]], breach: str, fine: str
+) -> None:
+    assert rule(breach)
+    assert not rule(fine)
+
+
+def test_use_of_cryptography_is_seen() -> None:
+    assert rules.cryptography_in("from cryptography.hazmat import x\nimport hmac") == {
+        "cryptography",
+        "hmac",
+    }
+    assert not rules.cryptography_in("import json")
