@@ -328,12 +328,14 @@ def list_sets_for_meters(connection: Connection, meter_ids: Collection[MeterId])
 
 def find_set_times(
     connection: Connection, campaign_id: CampaignId
-) -> tuple[datetime, datetime] | None:
-    """Return when the first and the last set of a campaign were made; None: none was."""
+) -> tuple[datetime, datetime, int] | None:
+    """Return when the first and the last set of a campaign were made, and how many; None: none."""
     c = key_change_sets.c
-    query = select(func.min(c.issued_at), func.max(c.issued_at)).where(c.campaign_id == campaign_id)
-    first, last = connection.execute(query).one()
-    return None if first is None else (first, last)
+    query = select(func.min(c.issued_at), func.max(c.issued_at), func.count()).where(
+        c.campaign_id == campaign_id
+    )
+    first, last, count = connection.execute(query).one()
+    return None if first is None else (first, last, count)
 
 
 # --- steps --------------------------------------------------------------------------------------
