@@ -1,19 +1,21 @@
 """The composition root: from settings to everything a process works with."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from vending.custody.model import Ceiling, LimitPolicy, UseClass
 from vending.errors import ErrorKind, VendingError
+from vending.keystore.choosing import choose_module, keep_where_chosen, token_of
 from vending.keystore.following import KeyStoreFollower
+from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Purpose
 from vending.keystore.service import open_store
-from vending.keystore.software import SoftwareSecurityModule
 from vending.keystore.store import OpenKeyStore
-from vending.keystore.unlocking import KeyFile, Passphrase, Unlock
+from vending.keystore.unlocking import KeyFile, Passphrase, TokenUnlock, Unlock
 from vending.observability.metrics import Metrics
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
@@ -51,16 +53,23 @@ class Container:
     metrics: Metrics
     database: Database
     key_store: KeyStoreFollower
-    security_module: SoftwareSecurityModule
+    security_module: SecurityModule
     desk: SalesDesk
+    close_module: Callable[[], None] = field(default=lambda: None, kw_only=True)
 
     @property
     def store(self) -> OpenKeyStore:
         """Return the key store as it was last seen whole."""
         return self.key_store.store
 
+    @property
+    def has_keys(self) -> bool:
+        """Return whether there is a key to issue under; an attached module holds its own."""
+        return self.settings.security_module == "attached" or bool(self.store.list_keys())
+
     def close(self) -> None:
         """Give every connection back."""
+        self.close_module()
         self.database.close()
 
 
@@ -96,9 +105,12 @@ def open_database(settings: Settings) -> Database:
 def unlock_of(settings: Settings) -> Unlock:
     """Return what opens the key store: what is set, else the key file that `init` made.
 
+    With neither, the PKCS#11 token does where one is chosen.
+
     Raises:
         KeyStoreSecretMissingError: Neither of the two settings is given.
         WeakPassphraseError: The passphrase is too short to be one.
+        ModuleSettingError: The settings of the token are not complete.
     """
     if settings.key_store_key_file is not None:
         return KeyFile(settings.key_store_key_file)
@@ -106,6 +118,8 @@ def unlock_of(settings: Settings) -> Unlock:
         return Passphrase(settings.key_store_passphrase.get_secret_value())
     if settings.own_key_file.is_file():
         return KeyFile(settings.own_key_file)
+    if settings.security_module == "pkcs11":
+        return TokenUnlock(token_of(settings))
     raise KeyStoreSecretMissingError
 
 
@@ -117,22 +131,25 @@ def build_container(settings: Settings, *, clock: Clock | None = None) -> Contai
             which and what to do.
     """
     clock = clock or SystemClock()
+    metrics = Metrics()
     database = open_database(settings)
     try:
         migrate.require_head(database)
-        store = open_store(database, unlock_of(settings), data_folder=settings.data_dir)
+        opened = open_store(database, unlock_of(settings), data_folder=settings.data_dir)
+        store = keep_where_chosen(settings, opened)
+        chosen = choose_module(settings, store, clock=clock, metrics=metrics)
     except BaseException:
         database.close()
         raise
-    module = SoftwareSecurityModule(store, demo_allowed=settings.demo)
     return Container(
         settings=settings,
         clock=clock,
-        metrics=Metrics(),
+        metrics=metrics,
         database=database,
-        key_store=KeyStoreFollower(database, store, use=module.use),
-        security_module=module,
-        desk=_build_desk(settings, clock, database, store, module),
+        key_store=KeyStoreFollower(database, store, use=chosen.use),
+        security_module=chosen.module,
+        desk=_build_desk(settings, clock, database, store, chosen.module),
+        close_module=chosen.close,
     )
 
 
@@ -141,7 +158,7 @@ def _build_desk(
     clock: Clock,
     database: Database,
     store: OpenKeyStore,
-    module: SoftwareSecurityModule,
+    module: SecurityModule,
 ) -> SalesDesk:
     limits = ClockLimits(settings.clock_backward_limit_s, settings.clock_forward_limit_s)
     return SalesDesk(

@@ -12,9 +12,10 @@ from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, read_settings
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.errors import ErrorKind, VendingError
+from vending.keystore.choosing import token_of
 from vending.keystore.errors import KeyStoreExistsError
 from vending.keystore.service import create_store
-from vending.keystore.unlocking import KeyFile, Passphrase, Unlock
+from vending.keystore.unlocking import KeyFile, Passphrase, TokenUnlock, Unlock
 from vending.partners.service import add_partner, issue_api_key
 from vending.persistence import migrate
 from vending.persistence.engine import create_database
@@ -142,6 +143,8 @@ def _unlock_for_new_store(settings: Settings) -> tuple[Unlock, Path | None]:
         path = settings.key_store_key_file
     elif settings.key_store_passphrase is not None:
         return Passphrase(settings.key_store_passphrase.get_secret_value()), None
+    elif settings.security_module == "pkcs11" and not settings.own_key_file.exists():
+        return TokenUnlock(token_of(settings)), None
     else:
         path = settings.own_key_file
     if path.exists():
