@@ -54,7 +54,7 @@ def _check_database(container: Container) -> str:
 def _check_key_store(container: Container) -> str:
     if container.key_store.problem is not None:
         return container.key_store.problem
-    return "ok" if container.store.list_keys() else "no_keys"
+    return "ok" if container.has_keys else "no_keys"
 
 
 def _check_clock(container: Container) -> str:
