@@ -33,10 +33,11 @@ def test_document_is_openapi_3_1_with_one_error_form(document: dict[str, Any]) -
     assert not {"HTTPValidationError", "ValidationError"} & set(document["components"]["schemas"])
 
 
-def test_every_route_needs_the_key_of_a_partner(document: dict[str, Any]) -> None:
-    for item in document["paths"].values():
+def test_every_route_needs_the_key_of_a_partner_or_a_session(document: dict[str, Any]) -> None:
+    for path, item in document["paths"].items():
+        scheme = "OperatorSession" if path.startswith("/v1/office/") else "PartnerKey"
         for operation in item.values():
-            assert operation["security"] == [{"PartnerKey": []}]
+            assert operation["security"] == [{scheme: []}]
             assert operation["description"]
 
 
