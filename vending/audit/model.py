@@ -22,6 +22,17 @@ class LinkKind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event in the queue."""
+
+    event_id: UUID
+    event: bytes | None
+    """Its row as bytes; None: it was deleted."""
+    is_sealed: bool
+    """It has a link already: somebody queued it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """One row of the chain."""
 

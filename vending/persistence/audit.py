@@ -6,6 +6,7 @@ one that commits late is found by its place in the queue, and no sale waits for 
 """
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,6 +23,7 @@ from vending.values.clock import Clock
 from vending.values.identifiers import new_uuid7
 
 _NOT_STORABLE: Final = "\ufffd"
+_write_json: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class JSONText(TypeDecorator[Json]):
@@ -38,7 +40,7 @@ class JSONText(TypeDecorator[Json]):
         del dialect
         if value is None:
             return None
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return _write_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Json:  # noqa: ANN401 # the driver's own decoding
         """Return the stored document."""
@@ -92,8 +94,14 @@ def record(connection: Connection, events: Sequence[AuditEvent], clock: Clock) -
 
     Events of one call are sealed in their order.
     """
-    if not events:
-        return
+    ids = insert_events(connection, events, clock)
+    insert_rows(connection, audit_queue, [{"event_id": event_id} for event_id in ids])
+
+
+def insert_events(
+    connection: Connection, events: Sequence[AuditEvent], clock: Clock
+) -> list[uuid.UUID]:
+    """Store the events and return their ids; `record` also queues them for sealing."""
     now = clock.now()
     ids = sorted(new_uuid7(clock) for _ in events)
     insert_rows(
@@ -114,7 +122,7 @@ def record(connection: Connection, events: Sequence[AuditEvent], clock: Clock) -
             for event_id, event in zip(ids, events, strict=True)
         ],
     )
-    insert_rows(connection, audit_queue, [{"event_id": event_id} for event_id in ids])
+    return ids
 
 
 def storable(text: str) -> str:
