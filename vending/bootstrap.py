@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from vending.custody.model import Ceiling, LimitPolicy, UseClass
@@ -17,17 +18,24 @@ from vending.keystore.service import open_store
 from vending.keystore.store import OpenKeyStore
 from vending.keystore.unlocking import KeyFile, Passphrase, TokenUnlock, Unlock
 from vending.observability.metrics import Metrics
+from vending.operators.model import SessionLimits
+from vending.operators.openid import OpenIDClient, OpenIDProvider, is_safe_url
+from vending.operators.passkeys import PasskeySite
+from vending.operators.passwords import Passwords
+from vending.operators.service.desk import SignInDesk
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.sales.receipt import Letterhead
 from vending.sales.rules import ClockLimits
 from vending.sales.service.clock_guard import ClockGuard
 from vending.sales.service.desk import SaleLimits, SalesDesk
-from vending.settings import Settings
+from vending.settings import Settings, SettingsError
 from vending.values.clock import Clock, SystemClock
 
 RND_BITS: Final = 4
 WH_PER_KWH: Final = 1000
+OPENID_RETURN_PATH: Final = "/openid"
+"""Of the page to which the OpenID provider sends a browser back."""
 
 
 class KeyStoreSecretMissingError(VendingError):
@@ -55,6 +63,7 @@ class Container:
     key_store: KeyStoreFollower
     security_module: SecurityModule
     desk: SalesDesk
+    sign_in_desk: SignInDesk
     close_module: Callable[[], None] = field(default=lambda: None, kw_only=True)
 
     @property
@@ -69,6 +78,8 @@ class Container:
 
     def close(self) -> None:
         """Give every connection back."""
+        if self.sign_in_desk.openid is not None:
+            self.sign_in_desk.openid.close()
         self.close_module()
         self.database.close()
 
@@ -141,16 +152,94 @@ def build_container(settings: Settings, *, clock: Clock | None = None) -> Contai
     except BaseException:
         database.close()
         raise
+    key_store = KeyStoreFollower(database, store, use=chosen.use)
     return Container(
         settings=settings,
         clock=clock,
         metrics=metrics,
         database=database,
-        key_store=KeyStoreFollower(database, store, use=chosen.use),
+        key_store=key_store,
         security_module=chosen.module,
         desk=_build_desk(settings, clock, database, store, chosen.module),
         close_module=chosen.close,
+        sign_in_desk=build_sign_in_desk(settings, database, key_store, clock=clock),
     )
+
+
+def build_sign_in_desk(
+    settings: Settings,
+    database: Database,
+    key_store: KeyStoreFollower,
+    *,
+    clock: Clock,
+    passwords: Passwords | None = None,
+) -> SignInDesk:
+    """Return what operators sign in with.
+
+    Raises:
+        SettingsError: The address of the office or the OpenID provider is not set as it must be.
+    """
+    return SignInDesk(
+        database=database,
+        clock=clock,
+        passwords=passwords or Passwords(),
+        sealer=lambda: key_store.store.sealer(Purpose.OPERATOR_SECRETS),
+        limits=SessionLimits(
+            idle=timedelta(minutes=settings.session_idle_min),
+            lifetime=timedelta(hours=settings.session_lifetime_h),
+            freshness=timedelta(minutes=settings.session_fresh_min),
+        ),
+        issuer=settings.utility_name,
+        passkey_site=_passkey_site(settings),
+        openid=_openid_client(settings, clock),
+    )
+
+
+def _passkey_site(settings: Settings) -> PasskeySite | None:
+    origin = settings.office_origin
+    if origin is None:
+        return None
+    parts = urlsplit(origin)
+    if not is_safe_url(origin) or f"{parts.scheme}://{parts.netloc}" != origin:
+        message = f"office_origin: {origin!r} is no address such as https://office.example.org"
+        raise SettingsError(message, setting="office_origin")
+    host = parts.hostname or ""
+    rp_id = settings.office_rp_id or host
+    if host != rp_id and not host.endswith(f".{rp_id}"):
+        message = f"office_rp_id: {rp_id!r} is neither the host of office_origin nor its parent"
+        raise SettingsError(message, setting="office_rp_id")
+    return PasskeySite(rp_id=rp_id, origin=origin, name=settings.utility_name)
+
+
+def _openid_client(settings: Settings, clock: Clock) -> OpenIDClient | None:
+    issuer = settings.openid_issuer
+    if issuer is None:
+        return None
+    client_id, secret = settings.openid_client_id, settings.openid_client_secret
+    origin = settings.office_origin
+    if client_id is None or secret is None or origin is None or not is_safe_url(issuer):
+        message = (
+            "openid_issuer: it has to be an https address, and openid_client_id, "
+            "openid_client_secret and office_origin have to be set with it"
+        )
+        raise SettingsError(message, setting="openid_issuer")
+    amr, acr = _listed(settings.openid_amr), _listed(settings.openid_acr)
+    if not amr | acr:
+        message = "openid_amr: without it and openid_acr, one factor at the provider would do"
+        raise SettingsError(message, setting="openid_amr")
+    provider = OpenIDProvider(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=secret.get_secret_value(),
+        redirect_uri=f"{origin}{OPENID_RETURN_PATH}",
+        accepted_amr=amr,
+        accepted_acr=acr,
+    )
+    return OpenIDClient(provider, clock)
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
 def _build_desk(

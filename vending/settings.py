@@ -166,6 +166,48 @@ class Settings(BaseSettings):
     language: Annotated[
         Literal["en", "zh-CN"], Field(description="Language of receipts when the customer has none")
     ] = "en"
+    office_origin: Annotated[
+        str | None,
+        Field(
+            description="Address of the office's pages, as `https://office.example.org`; "
+            "passkeys and OpenID need it"
+        ),
+    ] = None
+    office_rp_id: Annotated[
+        str | None,
+        Field(description="Host that passkeys are bound to; empty: the host of `office_origin`"),
+    ] = None
+    session_idle_min: Annotated[
+        int, Field(ge=1, le=240, description="An operator's session ends after so long unused")
+    ] = 15
+    session_lifetime_h: Annotated[
+        int, Field(ge=1, le=24, description="An operator's session ends after so long in any case")
+    ] = 12
+    session_fresh_min: Annotated[
+        int,
+        Field(ge=1, le=60, description="How long a second factor counts as given just now"),
+    ] = 10
+    openid_issuer: Annotated[
+        str | None,
+        Field(description="OpenID provider through which operators may sign in; empty: none"),
+    ] = None
+    openid_client_id: Annotated[
+        str | None, Field(description="Under which the OpenID provider knows this service")
+    ] = None
+    openid_client_secret: Annotated[
+        SecretStr | None,
+        Field(
+            description="For the OpenID provider; give it as `VENDING_OPENID_CLIENT_SECRET_FILE`"
+        ),
+    ] = None
+    openid_amr: Annotated[
+        str,
+        Field(description="Methods of the provider, one of which counts as two factors; commas"),
+    ] = "mfa"
+    openid_acr: Annotated[
+        str,
+        Field(description="Or classes of the provider that count as two factors; commas"),
+    ] = ""
     tid_ahead_limit_min: Annotated[
         int,
         Field(ge=1, le=1440, description="How far a token identifier may run ahead of the clock"),

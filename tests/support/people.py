@@ -17,12 +17,16 @@ from vending.operators.model import (
     SignedIn,
     SignInMethod,
 )
+from vending.operators.passwords import PasswordCost, Passwords
 from vending.operators.permissions import Role
 from vending.operators.repository import accounts
 from vending.operators.service.sessions import Place, open_session, to_signed_in
 from vending.persistence.engine import Database
 from vending.values.clock import Clock
 from vending.values.identifiers import ApprovalId, OperatorId, new_uuid7
+
+CHEAP_PASSWORDS = Passwords(PasswordCost(memory_kib=8, passes=1, lanes=1))
+"""For tests that are about something else than the cost of a guess."""
 
 LONG = SessionLimits(
     idle=timedelta(hours=12), lifetime=timedelta(hours=12), freshness=timedelta(hours=12)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.people import CHEAP_PASSWORDS
 from tests.support.vending_keys import DUTK_2014, store_in_memory
-from vending.bootstrap import Container
+from vending.bootstrap import Container, build_sign_in_desk
 from vending.custody.model import LimitPolicy
 from vending.customers.model import Language, NewCustomer
 from vending.customers.service import register_customer
@@ -116,14 +117,23 @@ class Shop:
     def container(self, settings: Settings | None = None) -> Container:
         module = self.desk.security_module
         assert isinstance(module, SoftwareSecurityModule)
+        settings = settings or Settings()
+        key_store = KeyStoreFollower(self.database, self.store, use=module.use)
         return Container(
-            settings=settings or Settings(),
+            settings=settings,
             clock=self.clock,
             metrics=Metrics(),
             database=self.database,
-            key_store=KeyStoreFollower(self.database, self.store, use=module.use),
+            key_store=key_store,
             security_module=module,
             desk=self.desk,
+            sign_in_desk=build_sign_in_desk(
+                settings,
+                self.database,
+                key_store,
+                clock=self.clock,
+                passwords=CHEAP_PASSWORDS,
+            ),
         )
 
 

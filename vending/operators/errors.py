@@ -13,11 +13,15 @@ VendingError
 ├── PasswordRefusedError        a password that may not be chosen; says why
 ├── SignInRefusedError          name, password, code or passkey is wrong; never says which
 ├── TooManyAttemptsError        wait before the next one
+├── SignInBusyError             too many begin to sign in at one time
 ├── ChallengeRefusedError       a step of signing in came too late, twice, or out of order
 ├── ActivationRefusedError      the activation code is wrong, used or too late
 ├── CodeRefusedError            a one-time code is wrong or was used
 ├── PasskeyRefusedError         the answer of a device does not hold
 ├── PasskeysUnavailableError    the installation has no address at which passkeys could hold
+├── OpenIDNotSetUpError         the installation has no provider
+├── OpenIDUnavailableError      the provider does not answer, or not as one
+├── OpenIDRefusedError          what came back from the provider does not hold
 ├── AuthenticatorNotFoundError  the operator has no such authenticator
 ├── LastAuthenticatorError      an operator keeps a second factor
 └── SecondFactorStaleError      the second factor was given too long ago for this act
@@ -171,6 +175,18 @@ class TooManyAttemptsError(VendingError):
         super().__init__(f"the next attempt may come in {wait_s} s", retry_after_s=wait_s)
 
 
+class SignInBusyError(VendingError):
+    """More people begin to sign in at one time than there can be operators."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAVAILABLE
+    code: ClassVar[str] = "sign_in_busy"
+    remedy: ClassVar[str] = "Try again in a few minutes; look in the log for who does it."
+    retryable: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__("too many sign-ins wait for their next step")
+
+
 class ChallengeRefusedError(VendingError):
     """A later step came too late, a second time, or without its first."""
 
@@ -224,6 +240,40 @@ class PasskeysUnavailableError(VendingError):
 
     def __init__(self) -> None:
         super().__init__("passkeys are not set up here")
+
+
+class OpenIDNotSetUpError(VendingError):
+    """The installation names no OpenID provider."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.REFUSED
+    code: ClassVar[str] = "openid_not_set_up"
+    remedy: ClassVar[str] = "Sign in with password and code, or set VENDING_OPENID_ISSUER."
+
+    def __init__(self) -> None:
+        super().__init__("no OpenID provider is set up here")
+
+
+class OpenIDUnavailableError(VendingError):
+    """The OpenID provider does not answer, or not as one."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAVAILABLE
+    code: ClassVar[str] = "openid_unavailable"
+    remedy: ClassVar[str] = "Try again, or sign in with password and code."
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the OpenID provider cannot be used: {reason}", reason=reason)
+
+
+class OpenIDRefusedError(VendingError):
+    """What came back from the OpenID provider does not hold."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.UNAUTHENTICATED
+    code: ClassVar[str] = "openid_refused"
+    remedy: ClassVar[str] = "Begin again; if it stays, give an administrator the reason."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the provider's answer does not hold: {reason}", reason=reason)
 
 
 class AuthenticatorNotFoundError(VendingError):

@@ -78,16 +78,22 @@ def list_authenticators(connection: Connection, operator_id: OperatorId) -> list
 def list_totp(connection: Connection, operator_id: OperatorId) -> list[TOTPRow]:
     """Return the secrets of an operator's apps."""
     query = _of(operator_id, operator_authenticators.c.kind == AuthenticatorKind.TOTP.value)
-    return [TOTPRow(row.id, row.sealed_secret, row.last_step) for row in connection.execute(query)]
+    return [
+        TOTPRow(row.id, bytes(row.sealed_secret), row.last_step)
+        for row in connection.execute(query)
+    ]
 
 
-def list_every_totp(connection: Connection) -> list[TOTPRow]:
-    """Return the secrets of every app that is in use; for sealing them anew."""
+def list_every_totp(connection: Connection) -> list[tuple[OperatorId, TOTPRow]]:
+    """Return the secrets of every app that is in use, and whose; for sealing them anew."""
     query = select(operator_authenticators).where(
         operator_authenticators.c.kind == AuthenticatorKind.TOTP.value,
         operator_authenticators.c.revoked_at.is_(None),
     )
-    return [TOTPRow(row.id, row.sealed_secret, row.last_step) for row in connection.execute(query)]
+    return [
+        (OperatorId(row.operator_id), TOTPRow(row.id, bytes(row.sealed_secret), row.last_step))
+        for row in connection.execute(query)
+    ]
 
 
 def update_sealed_secret(
