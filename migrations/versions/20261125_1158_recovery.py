@@ -21,6 +21,7 @@ from vending.persistence.column_types import (
 
 revision = "0013"
 down_revision = "0012"
+expands = True  # new tables and a trigger that older code need not know of
 
 FLOOR_RISES = "tid_floors_rise"
 STARTS_ABOVE = "meters_start_above_the_floor"
@@ -31,6 +32,12 @@ def upgrade() -> None:
     _create_backups()
     _create_restorations()
     _create_floors()
+    op.create_table(
+        "schema_expansions",
+        sa.Column("revision", sa.Text, primary_key=True),
+        sa.Column("previous", sa.Text, nullable=False),
+        sqlite_strict=True,
+    )
 
 
 def downgrade() -> None:
@@ -41,6 +48,7 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER {STARTS_ABOVE} ON meters")
         op.execute(f"DROP FUNCTION {STARTS_ABOVE}()")
     for table in (
+        "schema_expansions",
         "reconciliation_marks",
         "lost_sales",
         "tid_floors",

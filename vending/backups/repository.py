@@ -59,11 +59,14 @@ from vending.persistence.column_types import (
     UUIDColumn,
     is_sqlite,
 )
+from vending.persistence.compatibility import schema_expansions
 from vending.persistence.upsert import insert_or_ignore, insert_or_update
 from vending.values.identifiers import PartnerId
 
 ROWS_AT_ONCE: Final = 200
-SCHEMA_TABLE: Final = "alembic_version"
+MIGRATORS_TABLES: Final = frozenset({"alembic_version", schema_expansions.name})
+"""Filled by the migrator itself, when a restore brings the tables up."""
+
 _KINDS: Final[Sequence[tuple[type[TypeEngine[Any]], ValueKind]]] = (
     (UTCDateTime, ValueKind.INSTANT),
     (UUIDColumn, ValueKind.UUID),
@@ -104,9 +107,10 @@ def list_shapes(connection: Connection) -> list[TableShape]:
     found = {
         name: {column["name"] for column in inspect(connection).get_columns(name)}
         for name in inspect(connection).get_table_names()
-        if name != SCHEMA_TABLE
+        if name not in MIGRATORS_TABLES
     }
-    declared = {t.name: {column.name for column in t.columns} for t in metadata.sorted_tables}
+    tables = [table for table in metadata.sorted_tables if table.name not in MIGRATORS_TABLES]
+    declared = {table.name: {column.name for column in table.columns} for table in tables}
     left_out = [
         *(f"table {name}" for name in found.keys() ^ declared.keys()),
         *(
@@ -117,7 +121,7 @@ def list_shapes(connection: Connection) -> list[TableShape]:
     ]
     if left_out:
         raise BackupIncompleteError(", ".join(sorted(left_out)))
-    return [_shape_of(table) for table in metadata.sorted_tables]
+    return [_shape_of(table) for table in tables]
 
 
 def read_rows(connection: Connection, shape: TableShape) -> Iterator[Sequence[Row[Any]]]:
@@ -143,7 +147,7 @@ def list_filled(connection: Connection) -> list[str]:
     """Return the tables that hold a row; nothing when the database is empty."""
     filled = []
     for name in sorted(inspect(connection).get_table_names()):
-        if name == SCHEMA_TABLE:
+        if name in MIGRATORS_TABLES:
             continue
         table = Table(name, MetaData())
         query = select(literal(1)).select_from(table).limit(1)
@@ -197,7 +201,7 @@ def _loaded_before(table: Table) -> frozenset[str]:
         if key.deferrable and key.referred_table is table
     }
     # A floor gives every meter that is inserted its first identifier: so floors come last.
-    every = set(metadata.tables) if table is tid_floors else set()
+    every = set(metadata.tables) - MIGRATORS_TABLES if table is tid_floors else set()
     return frozenset(straight | turned | every) - {table.name}
 
 

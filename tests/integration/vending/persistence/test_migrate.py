@@ -1,11 +1,14 @@
 """Migrations up and down on both engines, and the schema they leave."""
 
 import importlib
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, inspect, text
 
 from vending.persistence import migrate
@@ -96,8 +99,84 @@ def test_a_migration_gives_way_to_a_sale_that_holds_its_table(postgres_database:
     with postgres_database.read() as sale:
         sale.exec_driver_sql("SELECT count(*) FROM postings")
         with pytest.raises(DatabaseBusyError):
-            migrate.downgrade(postgres_database, "base")
+            migrate.downgrade(postgres_database, "base", tries_max=2, pause_s=0)
+    # The steps before the one that gave way are done, that one is not begun.
+    assert migrate.current_revision(postgres_database) == "0001"
+    migrate.upgrade(postgres_database)
     migrate.require_head(postgres_database)
+
+
+def test_two_migrators_do_each_step_once(empty_database: Database) -> None:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            migrate.upgrade(empty_database)
+        except BaseException as error:  # noqa: BLE001 # reported below
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    migrate.require_head(empty_database)
+
+
+def test_steps_back_are_counted_from_where_one_is(database: Database) -> None:
+    migrate.downgrade(database, "-2")
+    assert migrate.current_revision(database) == "0011"
+    with pytest.raises(CommandError):
+        migrate.downgrade(database, "-99")
+
+
+LATER = """
+import sqlalchemy as sa
+from alembic import op
+revision = "{revision}"
+down_revision = "{previous}"
+{mark}
+def upgrade():
+    op.add_column("sales", sa.Column("note_{revision}", sa.Text))
+def downgrade():
+    op.drop_column("sales", "note_{revision}")
+"""
+
+
+@pytest.fixture
+def later_release(tmp_path: Path) -> Path:
+    """The migrations of a later release: two that only add, and one that asks for its code."""
+    folder = tmp_path / "later"
+    shutil.copytree(migrate.script_folder(), folder)
+    previous = migrate.head_revision()
+    for revision, mark in (("x1", "expands = True"), ("x2", "expands = True"), ("x3", "")):
+        text_ = LATER.format(revision=revision, previous=previous, mark=mark)
+        (folder / "versions" / f"20991231_0000_{revision}.py").write_text(text_, "utf-8")
+        previous = revision
+    return folder
+
+
+def test_this_release_runs_on_the_tables_of_the_next_that_only_adds(
+    database: Database, later_release: Path
+) -> None:
+    migrate.upgrade(database, "x1", folder=later_release)
+    migrate.require_head(database)
+    migrate.upgrade(database, "x2", folder=later_release)
+    with pytest.raises(SchemaMismatchError):
+        migrate.require_head(database)
+    migrate.downgrade(database, "x1", folder=later_release)
+    migrate.require_head(database)
+    migrate.downgrade(database, migrate.head_revision(), folder=later_release)
+    migrate.require_head(database)
+
+
+def test_a_newer_revision_without_the_mark_is_refused(
+    database: Database, later_release: Path
+) -> None:
+    migrate.upgrade(database, "x3", folder=later_release)
+    with pytest.raises(SchemaMismatchError):
+        migrate.require_head(database)
 
 
 def test_an_older_schema_is_refused(empty_database: Database) -> None:
