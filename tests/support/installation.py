@@ -24,6 +24,7 @@ from vending.persistence.engine import Database, create_database
 from vending.sts import TI, EncryptionAlgorithm
 from vending.tariffs.model import TariffDraft
 from vending.tariffs.service import add_version
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock, SystemClock
 from vending.values.identifiers import PartnerId
 
@@ -75,7 +76,7 @@ def install(folder: Path, url: str | None, *, meter_count: int) -> Installation:
         migrate.upgrade(database)
         unlock = KeyFile.create(folder / "keystore.key")
         store = create_store(database, unlock, data_folder=folder, clock=clock)
-        import_components(database, store, DUTK_2014, clock=clock)
+        import_components(database, store, DUTK_2014, by=SYSTEM, clock=clock)
         draft = TariffDraft(
             code=TARIFF,
             currency=KES,

@@ -13,6 +13,7 @@ from vending.keystore.store import Finding, OpenKeyStore
 from vending.keystore.tables import key_store_header, vending_keys
 from vending.keystore.unlocking import Argon2Cost, Passphrase
 from vending.persistence.engine import Database, EngineKind
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=8, parallelism=1)
@@ -49,7 +50,9 @@ class KeyStorePlace:
 
     def take_in(self, store: OpenKeyStore, *keys: KeyImport) -> OpenKeyStore:
         for brought in keys:
-            store, _ = service.import_components(self.database, store, brought, clock=self.clock)
+            store, _ = service.import_components(
+                self.database, store, brought, by=SYSTEM, clock=self.clock
+            )
         return store
 
     # --- what an attacker with the database may do ---------------------------------------------

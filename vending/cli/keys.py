@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from vending.bootstrap import open_database, unlock_of
-from vending.cli.access import host, needs
+from vending.cli.access import acting, host, needs
 from vending.cli.context import DataOption, opened_container, opened_database, read_settings
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
 from vending.errors import ErrorKind, VendingError
@@ -118,7 +118,7 @@ def import_key(
     )
     with opened_container(data) as container:
         _, shown = import_components(
-            container.database, container.store, brought, clock=container.clock
+            container.database, container.store, brought, by=acting(), clock=container.clock
         )
     print_document(_row(shown), as_json=as_json)
     print_note("Compare the check value with the ceremony's form.", as_json=as_json)
@@ -145,7 +145,13 @@ def retire(
     """Let a key issue nothing from now on."""
     register = KeyReference(SGC(sgc), krn, KeyType(kt))
     with opened_container(data) as container:
-        retire_key(container.database, container.store, register, clock=container.clock)
+        retire_key(
+            container.database,
+            container.store,
+            register,
+            by=acting(),
+            clock=container.clock,
+        )
     print_document({"retired": str(register)}, as_json=as_json)
 
 

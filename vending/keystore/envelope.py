@@ -1,18 +1,19 @@
 """The header blob of a key store: how to get from a passphrase or key file to the root key.
 
-    0    4   magic, "VKS1"
+    0    4   magic, "VKS1"; "VKS2" where there are several root keys
     4    1   what opens it: 1 passphrase, 2 key file, 3 PKCS#11 token
     5    4   Argon2id time cost      (0 but with a passphrase)
     9    4   Argon2id memory in KiB  (0 but with a passphrase)
     13   4   Argon2id parallelism    (0 but with a passphrase)
     17   16  salt; with a token, the id of its AES key
     33   32  verifier: HMAC of bytes 0..32 under the key-encryption key
-    65   61  the root key, sealed under the key-encryption key
-    126  32  SHA-256 of all before it
+    65   n   the root keys, sealed under the key-encryption key
+    65+n 32  SHA-256 of all before it
 
 Numbers are big-endian. The last field needs no key: it tells damage from a wrong passphrase.
 Who can write the database can mend it, and then meets the verifier, which needs the key.
-The root key is random and never changes, so that a new passphrase re-seals one value, not all.
+n is 61 with one root key, and 30 + 32 for each with several. Root keys are random; a new
+passphrase re-seals this one value, and a rotation adds a root key to it.
 """
 
 import hashlib
@@ -35,9 +36,11 @@ from vending.keystore.redaction import Secret
 from vending.keystore.sealing import (
     KEY_BYTES,
     MAC_BYTES,
+    ROOT_COUNT_MAX,
     SEAL_OVERHEAD_BYTES,
     Keyring,
     Purpose,
+    bundle_bytes,
 )
 from vending.keystore.unlocking import (
     SALT_BYTES,
@@ -49,6 +52,7 @@ from vending.keystore.unlocking import (
 )
 
 _MAGIC: Final = b"VKS1"
+_MAGIC_OF_SEVERAL: Final = b"VKS2"
 _PREFIX: Final = struct.Struct(f">4sBIII{SALT_BYTES}s")
 _OPENS_WITH_PASSPHRASE: Final = 1
 _OPENS_WITH_KEY_FILE: Final = 2
@@ -60,7 +64,9 @@ _NAMES: Final = {
 }
 _NO_COST: Final = Argon2Cost(0, 0, 0)
 _DIGEST_BYTES: Final = 32
-ENVELOPE_BYTES: Final = _PREFIX.size + MAC_BYTES + SEAL_OVERHEAD_BYTES + KEY_BYTES + _DIGEST_BYTES
+_FIXED_BYTES: Final = _PREFIX.size + MAC_BYTES + SEAL_OVERHEAD_BYTES + _DIGEST_BYTES
+ENVELOPE_BYTES: Final = _FIXED_BYTES + bundle_bytes(1)
+"""Of a store that was never rotated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class _Envelope:
     salt: bytes
     verifier: bytes
     sealed_root: bytes
+    root_count: int
 
 
 def wrap(root: Keyring, unlock: Unlock, *, store_id: bytes, cost: Argon2Cost) -> bytes:
@@ -87,7 +94,7 @@ def wrap(root: Keyring, unlock: Unlock, *, store_id: bytes, cost: Argon2Cost) ->
     kind = _kind_of(unlock)
     written_cost = cost if kind == _OPENS_WITH_PASSPHRASE else _NO_COST
     prefix = _PREFIX.pack(
-        _MAGIC,
+        _MAGIC if root.root_count == 1 else _MAGIC_OF_SEVERAL,
         kind,
         written_cost.time_cost,
         written_cost.memory_kib,
@@ -127,7 +134,25 @@ def unwrap(blob: bytes, unlock: Unlock, *, store_id: bytes) -> Keyring:
         root = Secret(sealer.open(envelope.sealed_root, associated=envelope.prefix + store_id))
     except SealBrokenError as error:
         raise KeyStoreCorruptError(Damage.HEADER) from error
-    return Keyring(root)
+    return Keyring.from_bundle(root)
+
+
+def root_count_of(blob: bytes) -> int:
+    """Return how many root keys an envelope holds, as it says; its seal was not checked.
+
+    Raises:
+        KeyStoreCorruptError: It has the form of none.
+    """
+    return _parse(blob).root_count
+
+
+def cost_of(blob: bytes) -> Argon2Cost:
+    """Return what a guess of its passphrase costs, as the envelope says; zeros: a key file.
+
+    Raises:
+        KeyStoreCorruptError: It has the form of none.
+    """
+    return _parse(blob).cost
 
 
 def _key_encryption(unlock: Unlock, salt: bytes, cost: Argon2Cost) -> Keyring:
@@ -168,7 +193,10 @@ def _refuse(unlock: Unlock, salt: bytes) -> NoReturn:
 
 
 def _parse(blob: bytes) -> _Envelope:
-    if len(blob) != ENVELOPE_BYTES:
+    root_count = (len(blob) - _FIXED_BYTES) // KEY_BYTES
+    if not 1 <= root_count <= ROOT_COUNT_MAX or (
+        len(blob) != _FIXED_BYTES + bundle_bytes(root_count)
+    ):
         raise KeyStoreCorruptError(Damage.HEADER)
     body, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
     if not hmac.compare_digest(hashlib.sha256(body).digest(), digest):
@@ -179,9 +207,16 @@ def _parse(blob: bytes) -> _Envelope:
     is_known = (kind == _OPENS_WITH_PASSPHRASE and cost.is_sane()) or (
         kind in {_OPENS_WITH_KEY_FILE, _OPENS_WITH_TOKEN} and cost == _NO_COST
     )
-    if magic != _MAGIC or not is_known:
+    wanted_magic = _MAGIC if root_count == 1 else _MAGIC_OF_SEVERAL
+    if magic != wanted_magic or not is_known:
         raise KeyStoreCorruptError(Damage.HEADER)
     verifier_end = _PREFIX.size + MAC_BYTES
     return _Envelope(
-        prefix, kind, cost, salt, body[_PREFIX.size : verifier_end], body[verifier_end:]
+        prefix=prefix,
+        kind=kind,
+        cost=cost,
+        salt=salt,
+        verifier=body[_PREFIX.size : verifier_end],
+        sealed_root=body[verifier_end:],
+        root_count=root_count,
     )

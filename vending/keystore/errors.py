@@ -6,7 +6,8 @@ VendingError
 │   ├── KeyStoreExistsError        there is one already
 │   ├── KeyStoreCorruptError       damaged, tampered with, or rolled back
 │   ├── GenerationUnknownError     nothing to tell its age by
-│   └── GenerationFileError        its companion file cannot be read or written
+│   ├── GenerationFileError        its companion file cannot be read or written
+│   └── RootCountError             no room for another root key
 ├── UnlockError                its passphrase or key file
 │   ├── WrongPassphraseError, WrongKeyFileError, UnlockKindError
 │   └── WeakPassphraseError, KeyFileError
@@ -117,6 +118,17 @@ class GenerationFileError(KeyStoreError):
         self.path = path
         self.why = why
         super().__init__("the generation file of the key store cannot be read or written")
+
+
+class RootCountError(KeyStoreError):
+    """The store was rotated as often as its envelope has room for."""
+
+    kind = ErrorKind.REFUSED
+    code = "key_store_root_count"
+    remedy = "Make a new key store, and bring the keys in again by ceremonies."
+
+    def __init__(self, count_max: int) -> None:
+        super().__init__(f"the key store holds {count_max} root keys", count_max=count_max)
 
 
 # --- unlocking ---------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ step back is not noticed either. Each machine that opens the store keeps a file 
 """
 
 import fcntl
-import hmac
 import os
 import re
 import tempfile
@@ -35,7 +34,7 @@ _FIRST_LINE: Final = "vending key store generation, do not edit"
 _FORM: Final = re.compile(
     re.escape(_FIRST_LINE)
     + r"\nstore ([0-9a-f]{32})\ngeneration ([0-9]{1,18})\nmanifest ([0-9a-f]{64})"
-    + r"\nmac [0-9a-f]{64}\n"
+    + r"\nmac ([0-9a-f]{64})\n"
 )
 _FILE_BYTES_MAX: Final = 1024
 
@@ -84,8 +83,11 @@ class GenerationFile:
         """
         if held is None:
             raise GenerationUnknownError(str(self.path))
-        seen = _parse(held, keyring)
+        seen, version = _parse(held, keyring)
         if seen.store_id != present.store_id:
+            raise KeyStoreCorruptError(Damage.GENERATION_FILE)
+        if version != keyring.active and seen.number >= present.number:
+            # An older root key may only vouch for what came before the present generation.
             raise KeyStoreCorruptError(Damage.GENERATION_FILE)
         is_fork = seen.number == present.number and seen.manifest != present.manifest
         if seen.number > present.number or is_fork:
@@ -102,7 +104,7 @@ class GenerationFile:
         """
         with self._locked_folder():
             held = self.read()
-            if held is None or _parse(held, keyring).number < present.number:
+            if held is None or _parse(held, keyring)[0].number < present.number:
                 self._replace(present, keyring)
 
     def overwrite(self, present: Generation, keyring: Keyring) -> None:
@@ -146,19 +148,30 @@ class GenerationFile:
         return f"GenerationFile({str(self.path)!r})"
 
 
-def _parse(content: bytes, keyring: Keyring) -> Generation:
+def _parse(content: bytes, keyring: Keyring) -> tuple[Generation, int]:
+    """Return what the file says, and the version of the root key that vouches for it.
+
+    Raises:
+        KeyStoreCorruptError: It was altered, or none of the root keys vouches for it.
+    """
     match = _FORM.fullmatch(content.decode("ascii", "replace"))
     if match is None:
         raise KeyStoreCorruptError(Damage.GENERATION_FILE)
     seen = Generation(bytes.fromhex(match[1]), int(match[2]), bytes.fromhex(match[3]))
-    if not hmac.compare_digest(_render(seen, keyring).encode(), content):
+    body = _render_body(seen)
+    version = keyring.find_version(body.encode(), bytes.fromhex(match[4]), Purpose.GENERATION)
+    if version is None or f"{body}mac {match[4]}\n".encode() != content:
         raise KeyStoreCorruptError(Damage.GENERATION_FILE)
-    return seen
+    return seen, version
 
 
 def _render(generation: Generation, keyring: Keyring) -> str:
-    body = (
+    body = _render_body(generation)
+    return f"{body}mac {keyring.authenticate(body.encode(), Purpose.GENERATION).hex()}\n"
+
+
+def _render_body(generation: Generation) -> str:
+    return (
         f"{_FIRST_LINE}\nstore {generation.store_id.hex()}\n"
         f"generation {generation.number}\nmanifest {generation.manifest.hex()}\n"
     )
-    return f"{body}mac {keyring.authenticate(body.encode(), Purpose.GENERATION).hex()}\n"

@@ -57,9 +57,9 @@ def adopt_restored(
     if header is None:
         raise KeyStoreMissingError
     associated = root_in_backup(header.store_id)
-    keyring = Keyring(Secret(sealer.open(sealed_root, associated=associated)))
+    keyring = Keyring.from_bundle(Secret(sealer.open(sealed_root, associated=associated)))
     rows = repository.list_rows(connection)
     restored = OpenKeyStore(keyring, header, rows, GenerationFile(data_folder))
     following = restored.header_under(unlock, cost)
     repository.update_header(connection, following)
-    return restored.reread(following, rows)
+    return restored.reread(following, rows).under(unlock)

@@ -18,16 +18,30 @@ from vending.keystore.errors import (
     KeyExistsError,
     KeyStoreCorruptError,
     KeyStoreMissingError,
+    RootCountError,
 )
 from vending.keystore.generation import GenerationFile
 from vending.keystore.model import HeaderRow, KeyDescription, KeyReference, KeyRow, to_microseconds
-from vending.keystore.sealing import Keyring
+from vending.keystore.sealing import ROOT_COUNT_MAX, Keyring
 from vending.keystore.store import Finding, OpenKeyStore, list_findings, with_manifest
 from vending.keystore.unlocking import RECOMMENDED_COST, Argon2Cost, Unlock
+from vending.persistence.audit import AuditEvent, record
+from vending.persistence.column_types import Json
 from vending.persistence.engine import Database
+from vending.values.actor import Actor
 from vending.values.clock import Clock
 
 _STORE_ID_BYTES: Final = 16
+KEY_STORE: Final = "key-store"
+"""Subject of what concerns the store as a whole, in the audit log."""
+
+Within = Callable[[Connection], None]
+"""What else happens in the transaction of a change, before it; may refuse it."""
+
+
+def nothing_more(connection: Connection) -> None:
+    """Do nothing more in the transaction."""
+    del connection
 
 
 def create_store(
@@ -60,7 +74,7 @@ def create_store(
         repository.insert_header(uow.connection, header)
         _require_no_traces(uow.connection, file)
         uow.commit()
-    store = OpenKeyStore(keyring, header, [], file)
+    store = OpenKeyStore(keyring, header, [], file, unlock=unlock)
     store.record_generation()
     return store
 
@@ -112,6 +126,8 @@ def reload_store(database: Database, store: OpenKeyStore) -> OpenKeyStore:
         KeyStoreCorruptError: It was damaged, tampered with or rolled back.
         GenerationUnknownError: The companion file is missing.
         GenerationFileError: The data folder cannot be read or written.
+        UnlockError: Root keys were rotated, and what opens the store changed as well: only a
+            restart with the new passphrase or key file opens it.
     """
     held = store.generation_file.read()
     with database.read() as connection:
@@ -120,10 +136,18 @@ def reload_store(database: Database, store: OpenKeyStore) -> OpenKeyStore:
     return present
 
 
-def import_components(
-    database: Database, store: OpenKeyStore, brought: KeyImport, *, clock: Clock
+def import_components(  # what is brought, by whom, and what goes with it
+    database: Database,
+    store: OpenKeyStore,
+    brought: KeyImport,
+    *,
+    by: Actor,
+    clock: Clock,
+    within: Within = nothing_more,
 ) -> tuple[OpenKeyStore, KeyDescription]:
     """Take in a key, and return the store with it and what may be shown of it.
+
+    `within` runs in the same transaction: what allowed the import is used up with it.
 
     Raises:
         KeyExistsError: The store has a key of this supply group, revision and type.
@@ -143,6 +167,7 @@ def import_components(
     def change(connection: Connection, present: OpenKeyStore) -> HeaderRow:
         if present.find(register) is not None:
             raise KeyExistsError(str(register))
+        within(connection)
         row = present.seal_key(
             brought.attributes,
             secret,
@@ -152,14 +177,27 @@ def import_components(
             at=clock.now(),
         )
         repository.insert_row(connection, row)
+        details: dict[str, Json] = {
+            "check_value": check_value,
+            "components": len(brought.components),
+            "ken": brought.attributes.ken,
+            "demo": brought.is_demo,
+        }
+        _record(connection, by, "key.imported", f"key:{register}", details, clock)
         return present.header_with(row)
 
     changed = _change(database, store, change)
     return changed, changed.describe(register)
 
 
-def retire_key(
-    database: Database, store: OpenKeyStore, register: KeyReference, *, clock: Clock
+def retire_key(  # what is retired, by whom, and what goes with it
+    database: Database,
+    store: OpenKeyStore,
+    register: KeyReference,
+    *,
+    by: Actor,
+    clock: Clock,
+    within: Within = nothing_more,
 ) -> OpenKeyStore:
     """Let a key issue nothing from now on, and return the store so; a repeat changes nothing.
 
@@ -174,23 +212,29 @@ def retire_key(
     def change(connection: Connection, present: OpenKeyStore) -> HeaderRow | None:
         if present.describe(register).retired_at is not None:
             return None
+        within(connection)
         row = present.retired_row(register, at=clock.now())
         repository.update_row(connection, row)
+        _record(connection, by, "key.retired", f"key:{register}", {}, clock)
         return present.header_with(row)
 
     return _change(database, store, change)
 
 
-def change_unlock(
+def change_unlock(  # noqa: PLR0913 # what opens it from now on, by whom, and what goes with it
     database: Database,
     store: OpenKeyStore,
     unlock: Unlock,
     *,
+    by: Actor,
+    clock: Clock,
+    within: Within = nothing_more,
     cost: Argon2Cost = RECOMMENDED_COST,
 ) -> OpenKeyStore:
     """Give the store another passphrase or key file; keys and sealed values stay as they are.
 
-    A copy of the database made before still opens with what opened it then.
+    A copy of the database made before still opens with what opened it then; `rotate_root` after
+    this makes such a copy worth little.
 
     Raises:
         KeyFileError: The key file cannot be used.
@@ -201,8 +245,73 @@ def change_unlock(
     """
 
     def change(connection: Connection, present: OpenKeyStore) -> HeaderRow:
-        del connection
+        within(connection)
+        _record(connection, by, "key_store.unlock_changed", KEY_STORE, {}, clock)
         return present.header_under(unlock, cost)
+
+    return _change(database, store, change).under(unlock)
+
+
+def prepare_root(
+    database: Database,
+    store: OpenKeyStore,
+    *,
+    by: Actor,
+    clock: Clock,
+    within: Within = nothing_more,
+) -> OpenKeyStore:
+    """Bring a fresh root key that every process learns before anything is sealed under it.
+
+    A repeat, before `activate_root`, changes nothing.
+
+    Raises:
+        KeyFileError: The key file cannot be used.
+        KeyStoreMissingError: The store is gone.
+        KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
+        RootCountError: The store holds as many root keys as it can.
+    """
+
+    def change(connection: Connection, present: OpenKeyStore) -> HeaderRow | None:
+        if present.root_count > present.active_root:
+            return None
+        if present.root_count == ROOT_COUNT_MAX:
+            raise RootCountError(ROOT_COUNT_MAX)
+        within(connection)
+        details: dict[str, Json] = {"root": present.root_count + 1}
+        _record(connection, by, "key_store.root_prepared", KEY_STORE, details, clock)
+        return present.header_with_next_root()
+
+    return _change(database, store, change)
+
+
+def activate_root(
+    database: Database, store: OpenKeyStore, *, by: Actor, clock: Clock
+) -> OpenKeyStore:
+    """Seal under the prepared root key from now on, and every vending key anew, at once.
+
+    What was sealed before stays readable. Without a prepared root key nothing changes. Every
+    process that opens the store must have followed it first, else it cannot read what the others
+    seal until it does.
+
+    Raises:
+        KeyFileError: The key file cannot be used.
+        KeyStoreMissingError: The store is gone.
+        KeyStoreCorruptError: The store was damaged, tampered with or rolled back.
+        GenerationUnknownError: The companion file is missing.
+        GenerationFileError: The data folder cannot be read or written.
+    """
+
+    def change(connection: Connection, present: OpenKeyStore) -> HeaderRow | None:
+        if present.root_count == present.active_root:
+            return None
+        header, rows = present.with_newest_root()
+        for row in rows:
+            repository.update_row(connection, row)
+        details: dict[str, Json] = {"root": present.root_count, "keys": len(rows)}
+        _record(connection, by, "key_store.root_activated", KEY_STORE, details, clock)
+        return header
 
     return _change(database, store, change)
 
@@ -259,11 +368,22 @@ def _change(
     return changed
 
 
+def _record(  # one row of the log
+    connection: Connection,
+    by: Actor,
+    action: str,
+    subject: str,
+    details: dict[str, Json],
+    clock: Clock,
+) -> None:
+    record(connection, [AuditEvent(by, action, subject, details)], clock)
+
+
 def _open(database: Database, unlock: Unlock, file: GenerationFile) -> OpenKeyStore:
     with database.read() as connection:
         header, rows = _load(connection, file, repository.find_header)
     keyring = envelope.unwrap(header.envelope, unlock, store_id=header.store_id)
-    return OpenKeyStore(keyring, header, rows, file)
+    return OpenKeyStore(keyring, header, rows, file, unlock=unlock)
 
 
 def _load(

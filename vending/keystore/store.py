@@ -37,6 +37,7 @@ LENT_PURPOSES: Final = frozenset(
         Purpose.STORED_ANSWERS,
         Purpose.OPERATOR_SECRETS,
         Purpose.AUDIT_KEYS,
+        Purpose.CEREMONY_COMPONENTS,
     }
 )
 """What other features may seal under the store's root key."""
@@ -72,6 +73,7 @@ class OpenKeyStore:
         "_keeper",
         "_keyring",
         "_keys",
+        "_unlock",
         "_vending_key_sealer",
         "generation_file",
     )
@@ -84,9 +86,11 @@ class OpenKeyStore:
         file: GenerationFile,
         *,
         keeper: Keeper = keep_in_store,
+        unlock: Unlock | None = None,
     ) -> None:
         self._keyring = keyring
         self._keeper = keeper
+        self._unlock = unlock
         self._header = header
         self._vending_key_sealer = keyring.sealer(Purpose.VENDING_KEYS)
         self.generation_file = file
@@ -100,7 +104,12 @@ class OpenKeyStore:
     def with_keeper(self, keeper: Keeper) -> "OpenKeyStore":
         """Return the same store, which keeps the keys it takes in from now on elsewhere."""
         return OpenKeyStore(
-            self._keyring, self._header, self._rows(), self.generation_file, keeper=keeper
+            self._keyring,
+            self._header,
+            self._rows(),
+            self.generation_file,
+            keeper=keeper,
+            unlock=self._unlock,
         )
 
     @property
@@ -223,7 +232,7 @@ class OpenKeyStore:
         """Return the header of the next generation, in which `row` is new or replaces its old."""
         name = (row.sgc, row.krn, row.kt)
         others = [old for old in self._rows() if (old.sgc, old.krn, old.kt) != name]
-        return self._next_header([*others, row], self._header.envelope)
+        return self._next_header([*others, row], self._header.envelope, self._keyring)
 
     def header_under(self, unlock: Unlock, cost: Argon2Cost) -> HeaderRow:
         """Return the header of the next generation, which opens with `unlock`.
@@ -231,29 +240,103 @@ class OpenKeyStore:
         Raises:
             KeyFileError: The key file cannot be used.
         """
-        wrapped = envelope.wrap(self._keyring, unlock, store_id=self._header.store_id, cost=cost)
-        return self._next_header(self._rows(), wrapped)
+        return self._next_header(
+            self._rows(), self._wrap(self._keyring, unlock, cost), self._keyring
+        )
+
+    @property
+    def root_count(self) -> int:
+        """Return how many root keys the store knows."""
+        return self._keyring.root_count
+
+    @property
+    def active_root(self) -> int:
+        """Return the version of the root key that seals; the newest unless a rotation is on."""
+        return self._keyring.active
+
+    def header_with_next_root(self) -> HeaderRow:
+        """Return the header of the next generation, which brings a root key that seals nothing yet.
+
+        Raises:
+            KeyFileError: The key file cannot be used.
+        """
+        return self._header_of_keyring(self._rows(), self._keyring.with_next_root())
+
+    def with_newest_root(self) -> tuple[HeaderRow, list[KeyRow]]:
+        """Return the next generation: its header, and every key sealed under the newest root key.
+
+        Raises:
+            KeyFileError: The key file cannot be used.
+        """
+        rotated = self._keyring.with_newest_active()
+        sealer = rotated.sealer(Purpose.VENDING_KEYS)
+        store_id = self._header.store_id
+        rows = [_resealed(row, store_id, self._vending_key_sealer, sealer) for row in self._rows()]
+        return self._header_of_keyring(rows, rotated), rows
+
+    def under(self, unlock: Unlock) -> "OpenKeyStore":
+        """Return the same store, which opens again with `unlock` when its root keys change."""
+        return OpenKeyStore(
+            self._keyring,
+            self._header,
+            self._rows(),
+            self.generation_file,
+            keeper=self._keeper,
+            unlock=unlock,
+        )
 
     def reread(self, header: HeaderRow, rows: Sequence[KeyRow]) -> "OpenKeyStore":
         """Return the store as these rows of the database have it now.
 
+        Root keys that a rotation brought are taken over, by this store and all its sealers too.
+
         Raises:
             KeyStoreCorruptError: They are damaged, of another store, or older than this.
+            WrongPassphraseError: Root keys were rotated, and the passphrase changed as well.
+            WrongKeyFileError: Root keys were rotated, and the key file changed as well.
+            UnlockKindError: Root keys were rotated, and what opens the store changed as well.
+            KeyFileError: Root keys were rotated, and the key file cannot be used.
         """
         if header.store_id != self._header.store_id:
             raise KeyStoreCorruptError(Damage.HEADER)
-        present = OpenKeyStore(
-            self._keyring, header, rows, self.generation_file, keeper=self._keeper
-        )
+        keyring = self._keyring_of(header, rows)
+        present = self._with(keyring, header, rows)
         if header.generation < self._header.generation:
             raise KeyStoreCorruptError(Damage.ROLLED_BACK)
-        return present
+        if keyring is self._keyring:
+            return present
+        if not self._keyring.is_continued_by(keyring):
+            raise KeyStoreCorruptError(Damage.HEADER)
+        self._keyring.take_over(keyring)
+        return self._with(self._keyring, header, rows)
 
-    def _next_header(self, rows: Iterable[KeyRow], wrapped: bytes) -> HeaderRow:
+    def _with(self, keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow]) -> "OpenKeyStore":
+        return OpenKeyStore(
+            keyring, header, rows, self.generation_file, keeper=self._keeper, unlock=self._unlock
+        )
+
+    def _keyring_of(self, header: HeaderRow, rows: Sequence[KeyRow]) -> Keyring:
+        """Return our keyring, or the one in the header where a rotation has changed it."""
+        if self._unlock is None or header.envelope == self._header.envelope:
+            return self._keyring
+        is_same_count = envelope.root_count_of(header.envelope) == self._keyring.root_count
+        if is_same_count and _has_manifest(self._keyring, header, rows):
+            return self._keyring  # it opens with something else now, and holds the same
+        return envelope.unwrap(header.envelope, self._unlock, store_id=header.store_id)
+
+    def _header_of_keyring(self, rows: Iterable[KeyRow], keyring: Keyring) -> HeaderRow:
+        assert self._unlock is not None, "a store that was opened knows what opens it"
+        cost = envelope.cost_of(self._header.envelope)
+        return self._next_header(rows, self._wrap(keyring, self._unlock, cost), keyring)
+
+    def _wrap(self, keyring: Keyring, unlock: Unlock, cost: Argon2Cost) -> bytes:
+        return envelope.wrap(keyring, unlock, store_id=self._header.store_id, cost=cost)
+
+    def _next_header(self, rows: Iterable[KeyRow], wrapped: bytes, keyring: Keyring) -> HeaderRow:
         following = replace(
             self._header, envelope=wrapped, generation=self._header.generation + 1, manifest=b""
         )
-        return with_manifest(self._keyring, following, rows)
+        return with_manifest(keyring, following, rows)
 
     def _sealed(self, blank: KeyRow, secret: Secret) -> KeyRow:
         associated = blank.associated(self._header.store_id)
@@ -302,10 +385,20 @@ def list_findings(keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow]) -
         for row in rows
         if not _is_whole(row, header.store_id, sealer)
     ]
-    wanted = with_manifest(keyring, header, rows).manifest
-    if not hmac.compare_digest(wanted, header.manifest):
+    if not _has_manifest(keyring, header, rows):
         findings.append(Finding(Damage.MANIFEST, None))
     return findings
+
+
+def _has_manifest(keyring: Keyring, header: HeaderRow, rows: Sequence[KeyRow]) -> bool:
+    return hmac.compare_digest(with_manifest(keyring, header, rows).manifest, header.manifest)
+
+
+@guarded
+def _resealed(row: KeyRow, store_id: bytes, opener: Sealer, sealer: Sealer) -> KeyRow:
+    associated = row.associated(store_id)
+    secret = Secret(opener.open(row.sealed, associated=associated))
+    return replace(row, sealed=sealer.seal(secret.reveal(), associated=associated))
 
 
 def _is_whole(row: KeyRow, store_id: bytes, sealer: Sealer) -> bool:

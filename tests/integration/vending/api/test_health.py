@@ -11,6 +11,7 @@ from vending.keystore import service
 from vending.keystore.tables import vending_keys
 from vending.persistence import migrate, outbox
 from vending.persistence.outbox import Message
+from vending.values.actor import SYSTEM
 from vending.values.identifiers import OutboxId, new_uuid7
 
 
@@ -98,7 +99,7 @@ def test_damaged_store_is_not_ready_and_verified_keys_go_on_selling(counter: Cou
 def test_key_that_another_process_brings_in_is_used_without_a_restart(counter: Counter) -> None:
     elsewhere = counter.place.open()
     service.import_components(
-        counter.place.database, elsewhere, DUTK_1993, clock=counter.shop.clock
+        counter.place.database, elsewhere, DUTK_1993, by=SYSTEM, clock=counter.shop.clock
     )
     assert len(counter.container.store.list_keys()) == 1
     counter.container.key_store.follow()
@@ -109,7 +110,9 @@ def test_key_that_another_process_brings_in_is_used_without_a_restart(counter: C
 def test_key_that_another_process_retires_issues_nothing_any_more(counter: Counter) -> None:
     elsewhere = counter.place.open()
     (key,) = elsewhere.list_keys()
-    service.retire_key(counter.place.database, elsewhere, key.register, clock=counter.shop.clock)
+    service.retire_key(
+        counter.place.database, elsewhere, key.register, by=SYSTEM, clock=counter.shop.clock
+    )
     counter.container.key_store.follow()
     assert counter.sell("k-1").json()["code"] == "key_retired"
 

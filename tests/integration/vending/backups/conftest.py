@@ -15,6 +15,7 @@ from vending.keystore.service import create_store, import_components, open_store
 from vending.keystore.store import OpenKeyStore
 from vending.keystore.unlocking import KeyFile
 from vending.persistence.engine import Database
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 
@@ -50,7 +51,7 @@ def utility(
 
 
 def import_arguments(clock: FixedClock) -> dict[str, Any]:
-    return {"clock": clock}
+    return {"by": SYSTEM, "clock": clock}
 
 
 def opened_store(database: Database, folder: Path) -> OpenKeyStore:

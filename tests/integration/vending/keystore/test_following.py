@@ -8,6 +8,7 @@ from vending.keystore import service
 from vending.keystore.following import NOT_FOLLOWED, KeyStoreFollower
 from vending.keystore.store import OpenKeyStore
 from vending.keystore.tables import vending_keys
+from vending.values.actor import SYSTEM
 
 
 class Module:
@@ -33,7 +34,7 @@ def follower_of(place: KeyStorePlace, module: Module) -> KeyStoreFollower:
 
 
 def bring_in(place: KeyStorePlace) -> None:
-    service.import_components(place.database, place.open(), DUTK_1993, clock=place.clock)
+    service.import_components(place.database, place.open(), DUTK_1993, by=SYSTEM, clock=place.clock)
 
 
 def test_store_that_did_not_change_drops_no_derived_keys(

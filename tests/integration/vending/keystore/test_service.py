@@ -40,6 +40,7 @@ from vending.sts.keys import TI, EncryptionAlgorithm
 from vending.sts.pan import MeterPAN
 from vending.sts.tid import BaseDate, TokenIdentifier
 from vending.sts.tokens import Resource
+from vending.values.actor import SYSTEM
 
 CREDIT = CreditTokenRequest(
     pan=MeterPAN("600727000000000009"),
@@ -135,7 +136,7 @@ def test_store_with_the_recommended_cost_opens(place: KeyStorePlace) -> None:
 # --- keys --------------------------------------------------------------------------------------
 def test_imported_key_is_there_after_opening_again(place: KeyStorePlace) -> None:
     _, shown = service.import_components(
-        place.database, place.create(), DUTK_2014, clock=place.clock
+        place.database, place.create(), DUTK_2014, by=SYSTEM, clock=place.clock
     )
     opened = place.open()
     assert service.list_keys(opened) == [shown]
@@ -208,7 +209,7 @@ def test_keys_imported_by_two_at_once_are_both_there(filled: KeyStorePlace) -> N
 def test_retired_key_issues_no_more(filled: KeyStorePlace) -> None:
     filled.clock.advance(timedelta(days=1))
     register = register_of(DUTK_2014)
-    service.retire_key(filled.database, filled.open(), register, clock=filled.clock)
+    service.retire_key(filled.database, filled.open(), register, by=SYSTEM, clock=filled.clock)
     opened = filled.open()
     assert opened.describe(register).retired_at == filled.clock.now()
     with pytest.raises(KeyRetiredError):
@@ -217,9 +218,11 @@ def test_retired_key_issues_no_more(filled: KeyStorePlace) -> None:
 
 def test_key_retired_twice_keeps_its_first_date(filled: KeyStorePlace) -> None:
     register = register_of(DUTK_2014)
-    first = service.retire_key(filled.database, filled.open(), register, clock=filled.clock)
+    first = service.retire_key(
+        filled.database, filled.open(), register, by=SYSTEM, clock=filled.clock
+    )
     filled.clock.advance(timedelta(days=1))
-    again = service.retire_key(filled.database, first, register, clock=filled.clock)
+    again = service.retire_key(filled.database, first, register, by=SYSTEM, clock=filled.clock)
     assert again.generation == first.generation
     assert filled.open().describe(register) == first.describe(register)
 
@@ -227,7 +230,7 @@ def test_key_retired_twice_keeps_its_first_date(filled: KeyStorePlace) -> None:
 def test_unknown_key_is_not_retired(filled: KeyStorePlace) -> None:
     with pytest.raises(KeyNotFoundError):
         service.retire_key(
-            filled.database, filled.open(), register_of(DUTK_2035), clock=filled.clock
+            filled.database, filled.open(), register_of(DUTK_2035), by=SYSTEM, clock=filled.clock
         )
 
 
@@ -236,7 +239,9 @@ def test_changed_passphrase_opens_the_same_keys_and_seals(filled: KeyStorePlace)
     store = filled.open()
     sealed = store.sealer(Purpose.ISSUED_TOKENS).seal(b"7063", associated=b"sale 1")
     following = Passphrase("another horse battery")
-    changed = service.change_unlock(filled.database, store, following, cost=CHEAP)
+    changed = service.change_unlock(
+        filled.database, store, following, by=SYSTEM, clock=filled.clock, cost=CHEAP
+    )
     with pytest.raises(WrongPassphraseError):
         filled.open()
     filled.passphrase = following
@@ -249,7 +254,7 @@ def test_changed_passphrase_opens_the_same_keys_and_seals(filled: KeyStorePlace)
 
 def test_passphrase_gives_way_to_a_key_file(filled: KeyStorePlace, tmp_path: Path) -> None:
     file = KeyFile.create(tmp_path / "store.key")
-    service.change_unlock(filled.database, filled.open(), file)
+    service.change_unlock(filled.database, filled.open(), file, by=SYSTEM, clock=filled.clock)
     opened = service.open_store(filled.database, file, data_folder=filled.data_folder)
     assert len(opened.list_keys()) == 2
 

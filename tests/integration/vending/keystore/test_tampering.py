@@ -14,6 +14,7 @@ from vending.keystore.generation import FILE_NAME
 from vending.keystore.store import Finding
 from vending.keystore.tables import key_store_header, vending_keys
 from vending.persistence.engine import Database
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 SGC_2014 = 201457
@@ -134,14 +135,14 @@ def test_copied_key_is_refused(filled: KeyStorePlace, rows: Rows) -> None:
 
 def test_key_revived_from_retirement_is_refused(filled: KeyStorePlace) -> None:
     register = register_of(DUTK_2014)
-    service.retire_key(filled.database, filled.open(), register, clock=filled.clock)
+    service.retire_key(filled.database, filled.open(), register, by=SYSTEM, clock=filled.clock)
     filled.overwrite(vending_keys, {"retired_at_us": None}, sgc=SGC_2014)
     assert damage_of(filled) is Damage.RECORD
 
 
 def test_row_of_a_key_before_its_retirement_is_refused(filled: KeyStorePlace, rows: Rows) -> None:
     register = register_of(DUTK_2014)
-    service.retire_key(filled.database, filled.open(), register, clock=filled.clock)
+    service.retire_key(filled.database, filled.open(), register, by=SYSTEM, clock=filled.clock)
     old = next(row for row in rows["vending_keys"] if row["sgc"] == SGC_2014)
     filled.overwrite(vending_keys, old, sgc=SGC_2014)
     assert damage_of(filled) is Damage.MANIFEST
@@ -210,7 +211,7 @@ def test_other_history_from_an_older_copy_is_refused(filled: KeyStorePlace, rows
     filled.write_rows(rows)
     file.write_bytes(before)
     register = register_of(DUTK_2014)
-    service.retire_key(filled.database, filled.open(), register, clock=filled.clock)
+    service.retire_key(filled.database, filled.open(), register, by=SYSTEM, clock=filled.clock)
     file.write_bytes(newest)
     assert damage_of(filled) is Damage.ROLLED_BACK
 
