@@ -3,11 +3,12 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, time, timedelta
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from vending.commands.model import DisconnectionRule
 from vending.custody.model import Ceiling, LimitPolicy, UseClass
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.choosing import choose_module, keep_where_chosen, token_of
@@ -31,12 +32,14 @@ from vending.sales.service.clock_guard import ClockGuard
 from vending.sales.service.desk import SaleLimits, SalesDesk
 from vending.settings import Settings, SettingsError
 from vending.values.clock import Clock, SystemClock
+from vending.tokens.service.desk import OrderLimits, TokenDesk
 
 RND_BITS: Final = 4
 WH_PER_KWH: Final = 1000
 OPENID_RETURN_PATH: Final = "/openid"
 """Of the page to which the OpenID provider sends a browser back."""
 
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 class KeyStoreSecretMissingError(VendingError):
     """Nothing was set that opens the key store."""
@@ -65,6 +68,29 @@ class Container:
     desk: SalesDesk
     sign_in_desk: SignInDesk
     close_module: Callable[[], None] = field(default=lambda: None, kw_only=True)
+    sign_in_desk: SignInDesk
+
+    @property
+    def token_desk(self) -> TokenDesk:
+        """Return what tokens outside a sale are made with: the keys and limits of sales."""
+        desk, settings = self.desk, self.settings
+        return TokenDesk(
+            database=desk.database,
+            clock=desk.clock,
+            require_trusted=desk.clock_guard.require_trusted,
+            security_module=desk.security_module,
+            token_sealer=desk.token_sealer,
+            limits=OrderLimits(
+                tid_ahead_limit_min=desk.limits.tid_ahead_limit_min,
+                free_units_month_max_wh=settings.free_units_month_max_kwh * WH_PER_KWH,
+                timezone=settings.timezone,
+            ),
+            policy=desk.policy,
+            draw_rnd=desk.draw_rnd,
+        )
+
+    @property
+        )
 
     @property
     def store(self) -> OpenKeyStore:
@@ -269,6 +295,8 @@ def _build_desk(
 
 def limit_policy(settings: Settings, clock: Clock) -> LimitPolicy:
     """Return what the ceilings of keys go by; money is in the currency of the settings."""
+            refund_limit_minor=settings.refund_limit_minor,
+            replacement_limit_wh=settings.replacement_limit_wh,
     kwh, minor = settings.ceiling_energy_kwh, settings.ceiling_money_minor
     free_kwh = settings.ceiling_free_energy_kwh
     return LimitPolicy(
@@ -286,4 +314,21 @@ def limit_policy(settings: Settings, clock: Clock) -> LimitPolicy:
             ),
             UseClass.MANAGEMENT: Ceiling(token_count=settings.ceiling_management_tokens),
         },
+    )
+
+
+def disconnection_rule(settings: Settings) -> DisconnectionRule:
+    """Return when one person may order a disconnection."""
+    start, until = "00:00", "24:00"
+    if settings.disconnect_hours is not None:
+        start, until = settings.disconnect_hours.split("-")
+    holidays = settings.disconnect_holidays
+    return DisconnectionRule(
+        timezone=settings.timezone,
+        start=time.fromisoformat(start),
+        until=None if until == "24:00" else time.fromisoformat(until),
+        weekdays=frozenset(WEEKDAYS.index(day) for day in settings.disconnect_weekdays.split(",")),
+        holidays=frozenset(date.fromisoformat(day) for day in holidays.split(","))
+        if holidays
+        else frozenset(),
     )

@@ -20,6 +20,7 @@ from vending.keystore.following import KeyStoreFollower
 from vending.keystore.software import SoftwareSecurityModule
 from vending.partners.service import add_partner, issue_api_key
 from vending.persistence.engine import Database
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 SALES = "/v1/sales"
@@ -70,8 +71,8 @@ class Counter:
     def rival_key(self, name: str = "Rival Kiosk") -> str:
         """The API key of another partner."""
         database, clock = self.shop.database, self.shop.clock
-        rival = add_partner(database, name, self.shop.partner.currency, clock=clock)
-        return issue_api_key(database, rival.id, clock=clock).secret_text
+        rival = add_partner(database, name, self.shop.partner.currency, by=SYSTEM, clock=clock)
+        return issue_api_key(database, rival.id, by=SYSTEM, clock=clock).secret_text
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import itertools
 import threading
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
@@ -17,6 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from tests.support.tariffs import add_version
+from vending.campaigns.service.deliveries import open_set
 from vending.commands import service as commands
 from vending.commands.model import Command, CommandKind, NewCommand, TryOutcome, TryResult
 from vending.delivery.port import MeterAddress, RelayPosition
@@ -34,9 +36,9 @@ from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyDerivation, KeyTyp
 from vending.sts.pan import MeterPAN, luhn_check_digit
 from vending.sts.tid import BaseDate
 from vending.tariffs.model import TariffDraft
-from vending.tariffs.service import add_version
 from vending.tokens.model import NewToken, TokenKind, TokenRecord
-from vending.tokens.service import open_tokens, store_tokens
+from vending.tokens.service.sealed import open_tokens, store_tokens
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.values.identifiers import CommandId, MeterId, SaleId, TokenId, new_uuid7
 from vending.values.money import Currency
@@ -82,7 +84,7 @@ class Town:
         self.clock = clock
         self.sealer = Keyring.generate().sealer(Purpose.ISSUED_TOKENS)
         self._numbers = itertools.count(1)
-        self._partner = add_partner(database, "Kiosk", KES, clock=clock)
+        self._partner = add_partner(database, "Kiosk", KES, by=SYSTEM, clock=clock)
         draft = TariffDraft(
             code="RES-1",
             currency=KES,
@@ -111,6 +113,7 @@ class Town:
                 profile="reference_prepay" if is_linked else None,
                 link=(link or f"modbus-tcp://127.0.0.1:502/{number}") if is_linked else None,
             ),
+            by=SYSTEM,
             clock=self.clock,
         )
 
@@ -262,6 +265,11 @@ class ScriptedGateway:
     def deliver_token(self, address: MeterAddress, digits: str) -> TryResult:
         return self._carry(address, digits, lambda: self._enter(address, digits))
 
+    def deliver_key_change(self, address: MeterAddress, sections: Sequence[str]) -> TryResult:
+        return self._carry(
+            address, " ".join(sections), lambda: self._enter(address, " ".join(sections))
+        )
+
     def switch_relay(self, address: MeterAddress, wanted: RelayPosition) -> TryResult:
         return self._carry(address, wanted.value, lambda: self._switch(address, wanted))
 
@@ -349,5 +357,6 @@ def make_delivery(
         gateway=gateway,
         find_addresses=town.find_addresses,
         open_digits=open_digits,
+        open_sections=lambda connection, set_id: open_set(connection, set_id, town.sealer),
         metrics=Metrics(),
     )

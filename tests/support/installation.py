@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from tests.support.shop import KES, TARIFF, pan_of
+from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014
 from vending.keystore.sealing import Purpose, Sealer
 from vending.keystore.service import create_store, import_components, open_store
@@ -23,7 +24,6 @@ from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.sts import TI, EncryptionAlgorithm
 from vending.tariffs.model import TariffDraft
-from vending.tariffs.service import add_version
 from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock, SystemClock
 from vending.values.identifiers import PartnerId
@@ -76,7 +76,7 @@ def install(folder: Path, url: str | None, *, meter_count: int) -> Installation:
         migrate.upgrade(database)
         unlock = KeyFile.create(folder / "keystore.key")
         store = create_store(database, unlock, data_folder=folder, clock=clock)
-        import_components(database, store, DUTK_2014, by=SYSTEM, clock=clock)
+        import_components(database, store, DUTK_2014, clock=clock)
         draft = TariffDraft(
             code=TARIFF,
             currency=KES,
@@ -85,13 +85,13 @@ def install(folder: Path, url: str | None, *, meter_count: int) -> Installation:
             effective_from=clock.now(),
         )
         add_version(database, draft, clock=clock)
-        partner = add_partner(database, f"Shop {secrets.token_hex(4)}", KES, clock=clock)
+        partner = add_partner(database, f"Shop {secrets.token_hex(4)}", KES, by=SYSTEM, clock=clock)
         return Installation(
             folder=folder,
             url=url,
             key_file=unlock.path,
             partner_id=partner.id,
-            api_key=issue_api_key(database, partner.id, clock=clock).secret_text,
+            api_key=issue_api_key(database, partner.id, by=SYSTEM, clock=clock).secret_text,
             meters=_add_meters(database, meter_count, clock),
         )
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.support.people import CHEAP_PASSWORDS
+from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014, store_in_memory
 from vending.bootstrap import Container, build_sign_in_desk
 from vending.custody.model import LimitPolicy
@@ -44,7 +45,7 @@ from vending.sts import (
 )
 from vending.sts.dkga import derive_decoder_key
 from vending.tariffs.model import TariffDraft
-from vending.tariffs.service import add_version
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.values.identifiers import CustomerId, IdempotencyKey
 from vending.values.money import Currency, Money
@@ -189,7 +190,7 @@ def build_shop(
         NewCustomer(account_number="A-1", name="Amina Wanjiru", language=Language.EN),
         clock=clock,
     )
-    partner = add_partner(database, "Corner Shop", KES, clock=clock)
+    partner = add_partner(database, "Corner Shop", KES, by=SYSTEM, clock=clock)
     meters = [_add_meter(database, clock, serial, customer.id) for serial in range(meter_count)]
     return Shop(
         database=database,
@@ -197,7 +198,7 @@ def build_shop(
         store=store,
         desk=build_desk(database, clock, store),
         partner=partner,
-        api_key=issue_api_key(database, partner.id, clock=clock).secret_text,
+        api_key=issue_api_key(database, partner.id, by=SYSTEM, clock=clock).secret_text,
         meters=meters,
     )
 
@@ -227,10 +228,11 @@ def _add_meter(
             location=Location("Block A"),
             customer_id=customer_id,
         ),
+        by=SYSTEM,
         clock=clock,
     )
     for state in (MeterState.INSTALLED, MeterState.COMMISSIONED):
         meter = change_state(
-            database, meter.pan, state, actor="test", reason="commissioned", clock=clock
+            database, meter.pan, state, by=SYSTEM, reason="commissioned", clock=clock
         )
     return meter

@@ -2,10 +2,14 @@
 
 import getpass
 import os
+import re
 from collections.abc import Callable
+from typing import Final
 
 from vending.errors import ErrorKind, VendingError
 from vending.values.money import Currency, UnknownCurrencyError
+
+_AMOUNT: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,4}))?")
 
 
 class ArgumentInvalidError(VendingError):
@@ -30,6 +34,18 @@ def parse_currency(given: str, option: str = "--currency") -> Currency:
     except UnknownCurrencyError as error:
         wanted = "write an ISO 4217 code such as KES"
         raise ArgumentInvalidError(option, given, wanted=wanted) from error
+
+
+def parse_amount(given: str, currency: Currency, option: str) -> int:
+    """Return an amount of money such as `50` or `50.00` in minor units.
+
+    Raises:
+        ArgumentInvalidError: It is no amount of the currency.
+    """
+    match = _AMOUNT.fullmatch(given.strip())
+    if match is None or len(match[2] or "") > currency.exponent:
+        raise ArgumentInvalidError(option, given, wanted=f"write an amount in {currency}, as 50.00")
+    return int(match[1] + (match[2] or "").ljust(currency.exponent, "0"))
 
 
 def name_actor(read: Callable[[], str] = getpass.getuser) -> str:

@@ -5,40 +5,30 @@ from typing import Annotated, Final
 
 import typer
 
-from vending.cli.access import needs
-from vending.cli.arguments import name_actor
+from vending.bootstrap import disconnection_rule
+from vending.cli.access import acting, acting_operator, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
-from vending.commands.model import Command, CommandKind, NewCommand, Verdict
+from vending.commands.model import Command, RelayOrder, Verdict
 from vending.commands.service import (
+    disconnect,
     list_for_meter,
     list_for_person,
-    queue_commands,
+    propose_disconnection,
+    reconnect,
     settle,
     try_again,
 )
-from vending.errors import ErrorKind, VendingError
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import load_meter
 from vending.operators.permissions import Permission
 from vending.values.clock import SystemClock
-from vending.values.identifiers import CommandId
+from vending.values.identifiers import ApprovalId, CommandId
 
 app: Final = typer.Typer(help="Orders to meters and deliveries of tokens.", no_args_is_help=True)
 MeterArgument = Annotated[str, typer.Argument(help="DRN or MeterPAN.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 IdArgument = Annotated[uuid.UUID, typer.Argument(help="Id of the command.")]
-
-
-class MeterUnreachableError(VendingError):
-    """The register does not say how the meter is reached."""
-
-    kind = ErrorKind.REFUSED
-    code = "meter_unreachable"
-    remedy = "Say how it is reached with `vending meters link`, then order again."
-
-    def __init__(self, drn: str) -> None:
-        super().__init__(f"meter {drn} has no link", drn=drn)
 
 
 def register(parent: typer.Typer) -> None:
@@ -48,21 +38,48 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("disconnect")
 @needs(Permission.COMMANDS_WRITE)
-def disconnect(
-    meter: MeterArgument, reason: ReasonOption, data: DataOption = None, as_json: JsonOption = False
+def order_off(
+    meter: MeterArgument,
+    reason: ReasonOption,
+    approval: Annotated[
+        uuid.UUID | None, typer.Option("--approval", help="Id of what allows it outside the rule.")
+    ] = None,
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Ask for the approval instead of ordering.")
+    ] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Order the relay of a meter open; the worker carries it out and reads it back."""
-    print_document(_queue(CommandKind.DISCONNECT, meter, reason, data), as_json=as_json)
+    order, clock = RelayOrder(meter, reason), SystemClock()
+    with opened_database(data) as (settings, database):
+        by = acting_operator()
+        if propose:
+            asked = propose_disconnection(database, order, by=by, clock=clock)
+            print_document({"approval": str(asked.id)}, as_json=as_json)
+            return
+        queued = disconnect(
+            database,
+            order,
+            disconnection_rule(settings),
+            by=by,
+            clock=clock,
+            approval_id=None if approval is None else ApprovalId(approval),
+        )
+    print_document(_row(queued), as_json=as_json)
     print_note("The worker carries it out; `vending commands list` shows it.", as_json=as_json)
 
 
 @app.command("reconnect")
 @needs(Permission.COMMANDS_WRITE)
-def reconnect(
+def order_on(
     meter: MeterArgument, reason: ReasonOption, data: DataOption = None, as_json: JsonOption = False
 ) -> None:
     """Order the relay of a meter closed; the worker carries it out and reads it back."""
-    print_document(_queue(CommandKind.RECONNECT, meter, reason, data), as_json=as_json)
+    order = RelayOrder(meter, reason)
+    with opened_database(data) as (_, database):
+        queued = reconnect(database, order, by=acting_operator(), clock=SystemClock())
+    print_document(_row(queued), as_json=as_json)
     print_note("The worker carries it out; `vending commands list` shows it.", as_json=as_json)
 
 
@@ -92,8 +109,8 @@ def retry(command_id: IdArgument, data: DataOption = None, as_json: JsonOption =
         command = try_again(
             uow.connection,
             CommandId(command_id),
-            actor=name_actor(),
-            now=SystemClock().now(),
+            by=acting(),
+            clock=SystemClock(),
         )
         uow.commit()
     print_document(_row(command), as_json=as_json)
@@ -113,29 +130,11 @@ def settle_doubt(
             uow.connection,
             CommandId(command_id),
             verdict,
-            actor=name_actor(),
-            now=SystemClock().now(),
+            by=acting(),
+            clock=SystemClock(),
         )
         uow.commit()
     print_document(_row(command), as_json=as_json)
-
-
-def _queue(kind: CommandKind, meter: str, reason: str, data: DataOption) -> dict[str, object]:
-    pan = parse_meter_number(meter)
-    with opened_database(data) as (_, database), database.unit_of_work() as uow:
-        found = load_meter(uow.connection, pan)
-        if found.link is None:
-            raise MeterUnreachableError(pan.iain)
-        order = NewCommand(
-            kind=kind,
-            meter_id=found.id,
-            dedupe_key=f"cli:{uuid.uuid4()}",
-            reason=reason,
-            requested_by=name_actor(),
-        )
-        queued = queue_commands(uow.connection, [order], SystemClock())[0]
-        uow.commit()
-    return _row(queued)
 
 
 def _row(command: Command) -> dict[str, object]:

@@ -7,7 +7,7 @@ import typer
 from alembic.util import CommandError
 
 from vending.bootstrap import open_database
-from vending.cli.access import host
+from vending.cli.access import acting, host
 from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, read_settings
 from vending.cli.output import JsonOption, print_document, print_note
@@ -83,9 +83,10 @@ def init(
             "key_file": str(made_file.absolute()) if made_file else None,
         }
         if partner is not None:
-            added = add_partner(database, partner, currency, clock=clock)
+            added = add_partner(database, partner, currency, by=acting(), clock=clock)
             made["partner"] = added.name
-            made["api_key"] = issue_api_key(database, added.id, clock=clock).secret_text
+            issued = issue_api_key(database, added.id, by=acting(), clock=clock)
+            made["api_key"] = issued.secret_text
     finally:
         database.close()
     print_document(made, as_json=as_json)

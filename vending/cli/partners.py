@@ -1,11 +1,12 @@
 """partners: who sells through us, and the keys they present."""
 
+import uuid
 from typing import Annotated, Final
 
 import typer
 
-from vending.cli.access import needs
-from vending.cli.arguments import parse_currency
+from vending.cli.access import acting, acting_operator, needs
+from vending.cli.arguments import parse_amount, parse_currency
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.operators.permissions import Permission
@@ -17,11 +18,15 @@ from vending.partners.service import (
     list_api_keys,
     list_partners,
     load_partner_by_name,
+    propose_credit_line,
     revoke_api_key,
+    set_credit_line,
 )
 from vending.values.clock import SystemClock
+from vending.values.identifiers import ApprovalId
 
 app: Final = typer.Typer(help="Partners and their API keys.", no_args_is_help=True)
+NO_LINE: Final = "none"
 NameArgument = Annotated[str, typer.Argument(help="Name of the partner.")]
 
 
@@ -44,8 +49,8 @@ def add(
     clock = SystemClock()
     with opened_database(data) as (settings, database):
         chosen = parse_currency(currency or settings.currency)
-        partner = add_partner(database, name, chosen, clock=clock)
-        issued = issue_api_key(database, partner.id, clock=clock)
+        partner = add_partner(database, name, chosen, by=acting(), clock=clock)
+        issued = issue_api_key(database, partner.id, by=acting(), clock=clock)
     print_document(
         {"partner": partner.name, "id": str(partner.id), "api_key": issued.secret_text},
         as_json=as_json,
@@ -60,7 +65,7 @@ def add_key(name: NameArgument, data: DataOption = None, as_json: JsonOption = F
     with opened_database(data) as (_, database):
         with database.read() as connection:
             partner = load_partner_by_name(connection, name)
-        issued = issue_api_key(database, partner.id, clock=SystemClock())
+        issued = issue_api_key(database, partner.id, by=acting(), clock=SystemClock())
     print_document({"partner": partner.name, "api_key": issued.secret_text}, as_json=as_json)
 
 
@@ -91,7 +96,7 @@ def revoke(
 ) -> None:
     """End an API key now."""
     with opened_database(data) as (_, database):
-        key = revoke_api_key(database, prefix, at=SystemClock().now())
+        key = revoke_api_key(database, prefix, by=acting(), clock=SystemClock())
     print_document({"revoked": key.prefix}, as_json=as_json)
 
 
@@ -130,5 +135,40 @@ def _set_status(name: str, status: PartnerStatus, data: DataOption, *, as_json: 
     with opened_database(data) as (_, database):
         with database.read() as connection:
             partner = load_partner_by_name(connection, name)
-        changed = change_status(database, partner.id, status)
+        changed = change_status(database, partner.id, status, by=acting(), clock=SystemClock())
     print_document({"partner": changed.name, "status": changed.status.value}, as_json=as_json)
+
+
+@app.command("credit-line")
+@needs(Permission.PARTNERS_CREDIT)
+def change_credit_line(
+    name: NameArgument,
+    line: Annotated[
+        str, typer.Option("--line", help="The most it may owe, as 5000.00; `none`: no limit.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown to who approves.")],
+    approval: Annotated[
+        uuid.UUID | None, typer.Option("--approval", help="Id of the approval that allows it.")
+    ] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set what a partner may owe; without --approval, ask for the approval."""
+    clock = SystemClock()
+    with opened_database(data) as (_, database):
+        by = acting_operator()
+        with database.read() as connection:
+            partner = load_partner_by_name(connection, name)
+        line_minor = None if line == NO_LINE else parse_amount(line, partner.currency, "--line")
+        if approval is None:
+            asked = propose_credit_line(
+                database, partner.id, line_minor, by=by, reason=reason, clock=clock
+            )
+            print_document({"approval": str(asked.id)}, as_json=as_json)
+            return
+        changed = set_credit_line(
+            database, partner.id, line_minor, by=by, approval_id=ApprovalId(approval), clock=clock
+        )
+    print_document(
+        {"partner": changed.name, "credit_line_minor": changed.credit_line_minor}, as_json=as_json
+    )

@@ -3,8 +3,13 @@
 VendingError
 ├── CommandNotFoundError      no command has this id
 ├── CommandKeyReusedError     its key was used to queue another command
-└── CommandStateError         its state does not allow this
+├── CommandStateError         its state does not allow this
+├── CommandReasonError        no reason is given, or one that does not print
+├── MeterUnreachableError     the register does not say how the meter is reached
+└── DisconnectionHoursError   the rule allows no disconnection now without a second person
 """
+
+from datetime import datetime
 
 from vending.errors import ErrorKind, VendingError
 from vending.values.identifiers import CommandId
@@ -48,4 +53,41 @@ class CommandStateError(VendingError):
             command_id=str(command_id),
             state=state,
             target=target,
+        )
+
+
+class CommandReasonError(VendingError):
+    """An order to a meter says why."""
+
+    kind = ErrorKind.INVALID
+    code = "command_reason_invalid"
+    remedy = "Say why, in one line of printable characters."
+
+    def __init__(self, length_max: int) -> None:
+        super().__init__(f"reason: 1 to {length_max} printable characters", length_max=length_max)
+
+
+class MeterUnreachableError(VendingError):
+    """The register does not say how the meter is reached."""
+
+    kind = ErrorKind.REFUSED
+    code = "meter_unreachable"
+    remedy = "Say how it is reached with `vending meters link`, then order again."
+
+    def __init__(self, drn: str) -> None:
+        super().__init__(f"meter {drn} has no link", drn=drn)
+
+
+class DisconnectionHoursError(VendingError):
+    """The rule allows no disconnection now, unless two people agree to it."""
+
+    kind = ErrorKind.REFUSED
+    code = "disconnection_outside_rule"
+    remedy = "Wait for the hours of the rule, or ask for an approval and repeat with its id."
+
+    def __init__(self, drn: str, at: datetime) -> None:
+        super().__init__(
+            f"one person may not disconnect meter {drn} at {at.isoformat(timespec='seconds')}",
+            drn=drn,
+            at=at.isoformat(),
         )

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from vending.values.identifiers import CommandId, KeyChangeSetId, MeterId, SaleId, TokenId
+from vending.values.identifiers import (
+    ApprovalId,
+    CommandId,
+    KeyChangeSetId,
+    MeterId,
+    SaleId,
+    TokenId,
+)
 
 
 class CommandKind(StrEnum):
@@ -145,6 +153,8 @@ class NewCommand:
     sale_id: SaleId | None = None
     token_id: TokenId | None = None
     key_change_set_id: KeyChangeSetId | None = None
+    approval_id: ApprovalId | None = None
+    """Of a disconnection outside the rule; None: it waits for the hours of the rule."""
 
     def __post_init__(self) -> None:
         has_token = self.token_id is not None
@@ -182,6 +192,8 @@ class Command:
     """Not sent before."""
     expires_at: datetime
     changed_at: datetime
+    approval_id: ApprovalId | None = None
+    """What allows a disconnection at any time; None: the rule's hours count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +208,42 @@ class CommandChange:
     attempt: int
     code: str
     actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOrder:
+    """A relay that somebody wants open or closed."""
+
+    meter: str
+    """DRN or MeterPAN as it was written."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisconnectionRule:
+    """When a household may be cut off without a second person: hours, weekdays, no holidays.
+
+    All of it in the utility's time zone; `until` is exclusive.
+    """
+
+    timezone: str
+    start: time = time.min
+    until: time | None = None
+    """None: to the end of the day."""
+    weekdays: frozenset[int] = frozenset(range(7))
+    """Monday is 0."""
+    holidays: frozenset[date] = frozenset()
+
+    def allows(self, instant: datetime) -> bool:
+        """Return whether a relay may be opened at the instant."""
+        local = instant.astimezone(ZoneInfo(self.timezone))
+        if local.weekday() not in self.weekdays or local.date() in self.holidays:
+            return False
+        return local.time() >= self.start and (self.until is None or local.time() < self.until)
+
+
+ALWAYS: Final = DisconnectionRule(timezone="UTC")
+"""No rule: where the law knows none."""
 
 
 def draw_state_diagram() -> str:

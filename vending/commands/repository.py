@@ -18,6 +18,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     update,
 )
 
@@ -34,7 +35,14 @@ from vending.commands.tables import command_changes, commands
 from vending.persistence.bulk import is_one_of
 from vending.persistence.column_types import is_sqlite
 from vending.persistence.upsert import insert_or_ignore
-from vending.values.identifiers import CommandId, KeyChangeSetId, MeterId, SaleId, TokenId
+from vending.values.identifiers import (
+    ApprovalId,
+    CommandId,
+    KeyChangeSetId,
+    MeterId,
+    SaleId,
+    TokenId,
+)
 
 LEASE_LOCK: Final = 0x636D6473
 """Key of PostgreSQL's advisory lock: one lease at a time decides which meters are free."""
@@ -98,12 +106,22 @@ def lock_superseded(connection: Connection, *, now: datetime, limit: int) -> lis
     return _lock(connection, condition, limit=limit)
 
 
-def lock_due(connection: Connection, *, now: datetime, limit: int) -> list[Command]:
+def lock_due(
+    connection: Connection, *, now: datetime, limit: int, may_disconnect: bool
+) -> list[Command]:
     """Return, locked, the oldest due command of each meter that has none sent.
 
+    While relays may not be opened, a disconnection without an approval waits, and holds up nothing.
     A key change waits for the tokens that were queued before it, and later tokens wait for the
     key change: on the other side of it the meter would not read them.
     """
+    may_go = (
+        true()
+        if may_disconnect
+        else or_(
+            commands.c.kind != CommandKind.DISCONNECT.value, commands.c.approval_id.is_not(None)
+        )
+    )
     sent = commands.alias("sent")
     is_busy = exists().where(
         sent.c.meter_id == commands.c.meter_id, sent.c.state == CommandState.SENT.value
@@ -129,7 +147,7 @@ def lock_due(connection: Connection, *, now: datetime, limit: int) -> list[Comma
     )
     due = (
         select(commands.c.id, commands.c.due_at, place.label("place"))
-        .where(_waits, commands.c.due_at <= now, ~is_busy, ~is_behind)
+        .where(_waits, commands.c.due_at <= now, ~is_busy, ~is_behind, may_go)
         .subquery()
     )
     firsts = select(due.c.id).where(due.c.place == 1).order_by(due.c.due_at, due.c.id).limit(limit)
@@ -202,6 +220,7 @@ def list_commands(
     limit: int,
     meter_id: MeterId | None = None,
     sale_id: SaleId | None = None,
+    token_id: TokenId | None = None,
     state: CommandState | None = None,
 ) -> list[Command]:
     """Return up to `limit` commands, the newest first."""
@@ -210,6 +229,8 @@ def list_commands(
         query = query.where(commands.c.meter_id == meter_id)
     if sale_id is not None:
         query = query.where(commands.c.sale_id == sale_id)
+    if token_id is not None:
+        query = query.where(commands.c.token_id == token_id)
     if state is not None:
         query = query.where(commands.c.state == state.value)
     return [_to_command(row) for row in connection.execute(query.limit(limit)).mappings()]
@@ -310,4 +331,5 @@ def _to_command(row: RowMapping) -> Command:
         due_at=row["due_at"],
         expires_at=row["expires_at"],
         changed_at=row["changed_at"],
+        approval_id=None if row["approval_id"] is None else ApprovalId(row["approval_id"]),
     )

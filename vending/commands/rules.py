@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from vending.commands.errors import CommandStateError
+from vending.approvals.model import Act, UseCase
+from vending.commands.errors import CommandReasonError, CommandStateError
 from vending.commands.model import (
     COMMAND_TRANSITIONS,
     RELAY_KINDS,
@@ -28,6 +29,7 @@ from vending.commands.model import (
     TryResult,
     Verdict,
 )
+from vending.meters.model import Meter
 from vending.values.identifiers import CommandId
 
 UNKNOWN_TRIES_MAX: Final = 8
@@ -53,6 +55,8 @@ LIFETIMES: Final[Mapping[CommandKind, timedelta]] = MappingProxyType(
         CommandKind.RECONNECT: timedelta(days=1),
     }
 )
+
+REASON_LENGTH_MAX: Final = 200
 
 CODE_STALE: Final = "worker_lost"
 CODE_LEASED: Final = "sent"
@@ -143,6 +147,7 @@ def start(new: NewCommand, command_id: CommandId, now: datetime) -> Command:
         due_at=now,
         expires_at=now + LIFETIMES[new.kind],
         changed_at=now,
+        approval_id=new.approval_id,
     )
 
 
@@ -155,6 +160,26 @@ def is_same_order(stored: Command, new: NewCommand) -> bool:
         stored.token_id,
         stored.key_change_set_id,
     ) == (new.kind, new.meter_id, new.sale_id, new.token_id, new.key_change_set_id)
+
+
+def disconnection_act(meter: Meter, reason: str) -> Act:
+    """Return what two people agree to: this meter cut off, for this reason."""
+    return Act(
+        UseCase.DISCONNECTION,
+        f"meter:{meter.pan.digits}",
+        {"reason": reason, "state": meter.state.value, "link": meter.link},
+    )
+
+
+def require_reason(text: str) -> str:
+    """Return the text, why a relay is to be switched.
+
+    Raises:
+        CommandReasonError: It is empty, too long or does not print.
+    """
+    if not (1 <= len(text.strip()) <= REASON_LENGTH_MAX and text.isprintable()):
+        raise CommandReasonError(REASON_LENGTH_MAX)
+    return text
 
 
 def send(command: Command, now: datetime) -> Command:

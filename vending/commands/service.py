@@ -1,10 +1,11 @@
 """Queues commands, hands them to a worker one a meter at a time, and keeps what became of each.
 
-Every function works inside the caller's transaction. `lease_due` must be committed before the
-first byte leaves for a meter: a worker that dies afterwards leaves the command `sent`, and
+What takes a connection works inside the caller's transaction. `lease_due` must be committed before
+the first byte leaves for a meter: a worker that dies afterwards leaves the command `sent`, and
 `mark_stale` turns it into a doubt that is resolved by sending the same command again.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +13,45 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from vending.approvals.model import Approval
+from vending.approvals.service import redeem, request_approval
 from vending.commands import repository, rules
-from vending.commands.errors import CommandKeyReusedError, CommandNotFoundError
+from vending.commands.errors import (
+    CommandKeyReusedError,
+    CommandNotFoundError,
+    DisconnectionHoursError,
+    MeterUnreachableError,
+)
 from vending.commands.model import (
+    ALWAYS,
     Command,
     CommandChange,
+    CommandKind,
     CommandState,
+    DisconnectionRule,
     NewCommand,
+    RelayOrder,
     TryResult,
     Verdict,
 )
+from vending.meters.model import Meter
+from vending.meters.rules import parse_meter_number
+from vending.meters.service import load_meter
+from vending.operators.model import SignedIn
+from vending.operators.permissions import Permission
+from vending.persistence.audit import AuditEvent, record
+from vending.persistence.engine import Database
+from vending.values.actor import Actor
 from vending.values.clock import Clock
-from vending.values.identifiers import CommandId, KeyChangeSetId, MeterId, SaleId, new_uuid7
+from vending.values.identifiers import (
+    ApprovalId,
+    CommandId,
+    KeyChangeSetId,
+    MeterId,
+    SaleId,
+    TokenId,
+    new_uuid7,
+)
 
 BATCH_COUNT_MAX: Final = 1_000
 """Commands in one call."""
@@ -72,11 +100,93 @@ def queue_commands(
     return [stored[each.dedupe_key] for each in new]
 
 
-def lease_due(connection: Connection, now: datetime, limit: int) -> list[Command]:
+def propose_disconnection(
+    database: Database, order: RelayOrder, *, by: SignedIn, clock: Clock
+) -> Approval:
+    """Ask for the approval of a disconnection outside the rule; its reason is the order's.
+
+    Raises:
+        PermissionDeniedError: The operator may not order meters.
+        CommandReasonError: There is no reason, or none that can be shown.
+        MeterNotFoundError: The register has none of this number.
+        MeterUnreachableError: The register does not say how the meter is reached.
+    """
+    by.require(Permission.COMMANDS_WRITE)
+    rules.require_reason(order.reason)
+    with database.unit_of_work() as uow:
+        act = rules.disconnection_act(_load_reachable(uow.connection, order), order.reason)
+        approval = request_approval(uow.connection, by, act, reason=order.reason, clock=clock)
+        uow.commit()
+    return approval
+
+
+def disconnect(
+    database: Database,
+    order: RelayOrder,
+    rule: DisconnectionRule,
+    *,
+    by: SignedIn,
+    clock: Clock,
+    approval_id: ApprovalId | None = None,
+) -> Command:
+    """Queue the opening of a relay; the same approval queues it once.
+
+    Without an approval it needs the hours of the rule twice: now, and when its turn comes.
+
+    Raises:
+        PermissionDeniedError: The operator may not order meters.
+        CommandReasonError: There is no reason, or none that can be shown.
+        MeterNotFoundError: The register has none of this number.
+        MeterUnreachableError: The register does not say how the meter is reached.
+        DisconnectionHoursError: The rule allows none now, and no approval came with the order.
+        VendingError: The approval does not allow it.
+    """
+    by.require(Permission.COMMANDS_WRITE)
+    rules.require_reason(order.reason)
+    now = clock.now()
+    with database.unit_of_work() as uow:
+        meter = _load_reachable(uow.connection, order)
+        if approval_id is None and not rule.allows(now):
+            raise DisconnectionHoursError(meter.pan.iain, now)
+        new = _relay_command(CommandKind.DISCONNECT, meter, order, by, approval_id)
+        if approval_id is not None:
+            queued = repository.find_by_keys(uow.connection, [new.dedupe_key])
+            if queued:
+                return queued[new.dedupe_key]
+            act = rules.disconnection_act(meter, order.reason)
+            redeem(uow.connection, by, approval_id, act, clock=clock)
+        command = _queue_relay(uow.connection, new, meter, by, clock)
+        uow.commit()
+    return command
+
+
+def reconnect(database: Database, order: RelayOrder, *, by: SignedIn, clock: Clock) -> Command:
+    """Queue the closing of a relay; no rule stands in its way.
+
+    Raises:
+        PermissionDeniedError: The operator may not order meters.
+        CommandReasonError: There is no reason, or none that can be shown.
+        MeterNotFoundError: The register has none of this number.
+        MeterUnreachableError: The register does not say how the meter is reached.
+    """
+    by.require(Permission.COMMANDS_WRITE)
+    rules.require_reason(order.reason)
+    with database.unit_of_work() as uow:
+        meter = _load_reachable(uow.connection, order)
+        new = _relay_command(CommandKind.RECONNECT, meter, order, by, None)
+        command = _queue_relay(uow.connection, new, meter, by, clock)
+        uow.commit()
+    return command
+
+
+def lease_due(
+    connection: Connection, now: datetime, limit: int, *, rule: DisconnectionRule = ALWAYS
+) -> list[Command]:
     """Mark up to `limit` due commands sent, at most one a meter, and return them so.
 
     Ends first what must not be sent any more: commands whose time is over, and orders for a relay
-    that a newer one has replaced.
+    that a newer one has replaced. A disconnection that nobody else approved waits for the hours of
+    the rule, however early it was queued.
     """
     assert 1 <= limit <= BATCH_COUNT_MAX, "a lease is bounded"
     repository.serialise_leases(connection)
@@ -84,7 +194,7 @@ def lease_due(connection: Connection, now: datetime, limit: int) -> list[Command
     _store(connection, overdue, lambda each: rules.run_out(each, now))
     older = repository.lock_superseded(connection, now=now, limit=HOUSEKEEPING_COUNT_MAX)
     _store(connection, older, lambda each: rules.supersede(each, now))
-    due = repository.lock_due(connection, now=now, limit=limit)
+    due = repository.lock_due(connection, now=now, limit=limit, may_disconnect=rule.allows(now))
     return _store(connection, due, lambda each: rules.send(each, now))
 
 
@@ -133,17 +243,18 @@ def mark_stale(connection: Connection, now: datetime) -> list[Command]:
     return _store(connection, stale, lambda each: rules.lose_track(each, now))
 
 
-def try_again(
-    connection: Connection, command_id: CommandId, *, actor: str, now: datetime
-) -> Command:
+def try_again(connection: Connection, command_id: CommandId, *, by: Actor, clock: Clock) -> Command:
     """Give a command that waits for a person fresh tries and fresh time.
 
     Raises:
         CommandNotFoundError: There is none of this id.
         CommandStateError: It does not wait for a person.
     """
+    now = clock.now()
     command = _lock_command(connection, command_id)
-    return _store(connection, [command], lambda each: rules.try_again(each, now), actor)[0]
+    after = _store(connection, [command], lambda each: rules.try_again(each, now), str(by))[0]
+    record(connection, [_event(by, "command.retried", after)], clock)
+    return after
 
 
 def settle(
@@ -151,8 +262,8 @@ def settle(
     command_id: CommandId,
     verdict: Verdict,
     *,
-    actor: str,
-    now: datetime,
+    by: Actor,
+    clock: Clock,
 ) -> Command:
     """Finish a command that waits for a person by what the person found out.
 
@@ -160,8 +271,11 @@ def settle(
         CommandNotFoundError: There is none of this id.
         CommandStateError: It does not wait for a person.
     """
+    now = clock.now()
     command = _lock_command(connection, command_id)
-    return _store(connection, [command], lambda each: rules.settle(each, verdict, now), actor)[0]
+    after = _store(connection, [command], lambda each: rules.settle(each, verdict, now), str(by))[0]
+    record(connection, [_event(by, "command.settled", after)], clock)
+    return after
 
 
 def load_command(connection: Connection, command_id: CommandId) -> Command:
@@ -190,6 +304,13 @@ def list_for_sale(
     return repository.list_commands(connection, limit=limit, sale_id=sale_id)
 
 
+def list_for_token(
+    connection: Connection, token_id: TokenId, limit: int = LIST_COUNT_MAX
+) -> list[Command]:
+    """Return the commands that enter a token, the newest first."""
+    return repository.list_commands(connection, limit=limit, token_id=token_id)
+
+
 def list_for_person(connection: Connection, limit: int = LIST_COUNT_MAX) -> list[Command]:
     """Return commands that wait for a person's decision, the newest first."""
     return repository.list_commands(connection, limit=limit, state=CommandState.NEEDS_HUMAN)
@@ -203,6 +324,53 @@ def list_changes(connection: Connection, command_id: CommandId) -> list[CommandC
 def count_unfinished(connection: Connection) -> dict[CommandState, int]:
     """Return how many commands stand in each state that is not final."""
     return repository.count_by_state(connection)
+
+
+def _load_reachable(connection: Connection, order: RelayOrder) -> Meter:
+    meter = load_meter(connection, parse_meter_number(order.meter))
+    if meter.link is None:
+        raise MeterUnreachableError(meter.pan.iain)
+    return meter
+
+
+def _relay_command(
+    kind: CommandKind,
+    meter: Meter,
+    order: RelayOrder,
+    by: SignedIn,
+    approval_id: ApprovalId | None,
+) -> NewCommand:
+    key = f"order:{uuid.uuid4()}" if approval_id is None else f"approval:{approval_id}"
+    return NewCommand(
+        kind=kind,
+        meter_id=meter.id,
+        dedupe_key=key,
+        reason=order.reason,
+        requested_by=str(by.actor),
+        approval_id=approval_id,
+    )
+
+
+def _queue_relay(
+    connection: Connection, new: NewCommand, meter: Meter, by: SignedIn, clock: Clock
+) -> Command:
+    command = queue_commands(connection, [new], clock)[0]
+    event = AuditEvent(
+        by.actor,
+        f"command.{new.kind.value}-ordered",
+        f"meter:{meter.pan.digits}",
+        {
+            "command": str(command.id),
+            "approval": None if new.approval_id is None else str(new.approval_id),
+        },
+    )
+    record(connection, [event], clock)
+    return command
+
+
+def _event(by: Actor, action: str, command: Command) -> AuditEvent:
+    details = {"kind": command.kind.value, "state": command.state.value}
+    return AuditEvent(by, action, f"command:{command.id}", details)
 
 
 def _lock_command(connection: Connection, command_id: CommandId) -> Command:

@@ -31,6 +31,7 @@ commands = Table(
     Column("due_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
     Column("changed_at", UTCDateTime, nullable=False),
+    Column("approval_id", UUIDColumn, ForeignKey("approvals.id")),
     CheckConstraint("version >= 1 AND attempts >= 0 AND unknown_tries >= 0", name="counts_up"),
     CheckConstraint(
         "(kind = 'enter-token') = (token_id IS NOT NULL)", name="enters_a_token_or_none"

@@ -17,16 +17,20 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from vending.campaigns.service.deliveries import queue_set_of_sale
+from vending.campaigns.service.evidence import note_commands
 from vending.commands import service as commands
 from vending.commands.model import (
+    ALWAYS,
     Command,
     CommandKind,
     CommandState,
+    DisconnectionRule,
     NewCommand,
     TryOutcome,
     TryResult,
 )
-from vending.delivery.errors import SaleMessageError
+from vending.delivery.errors import SaleMessageError, TokenMessageError
 from vending.delivery.port import MeterAddress, MeterGateway, RelayPosition
 from vending.keystore.errors import SealBrokenError
 from vending.observability.logs import get_logger
@@ -35,7 +39,7 @@ from vending.observability.tracing import span
 from vending.persistence.engine import Database
 from vending.persistence.outbox import LeasedMessage
 from vending.values.clock import Clock
-from vending.values.identifiers import MeterId, SaleId, TokenId
+from vending.values.identifiers import KeyChangeSetId, MeterId, SaleId, TokenId
 
 THREAD_COUNT_MAX: Final = 8
 """Meters spoken to at once by one worker. As many are leased, so that none waits while `sent`."""
@@ -43,11 +47,15 @@ THREAD_COUNT_MAX: Final = 8
 CODE_NO_LINK: Final = "no_link"
 CODE_TOKEN_SEALED: Final = "token_seal_broken"  # noqa: S105 # a word for a fault, not a secret
 REQUESTED_BY_SALE: Final = "sale"
+REQUESTED_BY_ORDER: Final = "token order"
 
 FindAddresses = Callable[[Connection, Collection[MeterId]], Mapping[MeterId, MeterAddress]]
 """Returns how each of these meters is reached; one without a link is left out."""
 OpenDigits = Callable[[Connection, TokenId], str]
 """Returns the 20 digits of a token; raises `SealBrokenError` when its row was altered."""
+
+OpenSections = Callable[[Connection, KeyChangeSetId], tuple[str, ...]]
+"""Returns the sections of a key-change set in their order; raises as `OpenDigits` does."""
 
 _RELAY_POSITIONS: Final[Mapping[CommandKind, RelayPosition]] = {
     CommandKind.DISCONNECT: RelayPosition.OPEN,
@@ -65,7 +73,10 @@ class Delivery:
     gateway: MeterGateway
     find_addresses: FindAddresses
     open_digits: OpenDigits
+    open_sections: OpenSections
     metrics: Metrics
+    rule: DisconnectionRule = ALWAYS
+    """When a disconnection that one person ordered may leave for its meter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,8 @@ class Order:
     command: Command
     address: MeterAddress
     digits: str | None = field(repr=False)
+    sections: tuple[str, ...] = field(repr=False, default=())
+    """Of a key-change set; empty for any other order."""
 
 
 def deliver_due(delivery: Delivery, limit: int = THREAD_COUNT_MAX) -> int:
@@ -104,6 +117,7 @@ def doubt_stale(delivery: Delivery) -> int:
     """Put in doubt what a dead worker took; return how many commands that were."""
     with delivery.database.unit_of_work() as uow:
         stale = commands.mark_stale(uow.connection, delivery.clock.now())
+        note_commands(uow.connection, stale, delivery.clock)
         uow.commit()
     _tell(delivery, stale)
     return len(stale)
@@ -127,8 +141,45 @@ def handle_sale_issued(delivery: Delivery, message: LeasedMessage) -> None:
     )
     with delivery.database.unit_of_work() as uow:
         if meter_id in delivery.find_addresses(uow.connection, [meter_id]):
+            queue_set_of_sale(uow.connection, sale_id, clock=delivery.clock)
             commands.queue_commands(uow.connection, [new], delivery.clock)
             uow.commit()
+
+
+def handle_token_issued(delivery: Delivery, message: LeasedMessage) -> None:
+    """Queue the entry of a token that no sale made when its meter has a link; once.
+
+    Raises:
+        TokenMessageError: The message does not name an order, a token and a meter.
+    """
+    order_id, token_id, meter_id = _parse_order(message)
+    new = NewCommand(
+        kind=CommandKind.ENTER_TOKEN,
+        meter_id=meter_id,
+        token_id=token_id,
+        dedupe_key=f"token-order:{order_id}",
+        reason="token order",
+        requested_by=REQUESTED_BY_ORDER,
+    )
+    with delivery.database.unit_of_work() as uow:
+        if meter_id in delivery.find_addresses(uow.connection, [meter_id]):
+            commands.queue_commands(uow.connection, [new], delivery.clock)
+            uow.commit()
+
+
+def _parse_order(message: LeasedMessage) -> tuple[uuid.UUID, TokenId, MeterId]:
+    match message.payload:
+        case {"order_id": str(order_id), "token_id": str(token_id), "meter_id": str(meter_id)}:
+            try:
+                return (
+                    uuid.UUID(order_id),
+                    TokenId(uuid.UUID(token_id)),
+                    MeterId(uuid.UUID(meter_id)),
+                )
+            except ValueError as error:
+                raise TokenMessageError(message.id) from error
+        case _:
+            raise TokenMessageError(message.id)
 
 
 def _parse(message: LeasedMessage) -> tuple[SaleId, TokenId, MeterId]:
@@ -151,7 +202,7 @@ def _lease(delivery: Delivery, limit: int) -> tuple[list[Order], list[tuple[Comm
     orders: list[Order] = []
     hopeless: list[tuple[Command, TryResult]] = []
     with delivery.database.unit_of_work() as uow:
-        leased = commands.lease_due(uow.connection, delivery.clock.now(), limit)
+        leased = commands.lease_due(uow.connection, delivery.clock.now(), limit, rule=delivery.rule)
         meter_ids = [command.meter_id for command in leased]
         addresses = delivery.find_addresses(uow.connection, meter_ids) if leased else {}
         for command in leased:
@@ -173,9 +224,13 @@ def _prepare(
     address = addresses.get(command.meter_id)
     if address is None:
         return TryResult(TryOutcome.NOT_REACHED, CODE_NO_LINK)
-    if command.token_id is None:
+    if command.token_id is None and command.key_change_set_id is None:
         return Order(command, address, None)
     try:
+        if command.key_change_set_id is not None:
+            sections = delivery.open_sections(connection, command.key_change_set_id)
+            return Order(command, address, None, sections)
+        assert command.token_id is not None, "a token is entered, else a set"
         digits = delivery.open_digits(connection, command.token_id)
     except SealBrokenError:
         return TryResult(TryOutcome.NOT_REACHED, CODE_TOKEN_SEALED)
@@ -190,6 +245,8 @@ def _try(gateway: MeterGateway, order: Order) -> TryResult:
 
 
 def _ask(gateway: MeterGateway, order: Order) -> TryResult:
+    if order.sections:
+        return gateway.deliver_key_change(order.address, order.sections)
     if order.digits is not None:
         return gateway.deliver_token(order.address, order.digits)
     wanted = _RELAY_POSITIONS[order.command.kind]
@@ -221,6 +278,7 @@ def _record(delivery: Delivery, results: list[tuple[Command, TryResult]]) -> Non
     reports = [commands.TryReport(command, result) for command, result in results]
     with delivery.database.unit_of_work() as uow:
         changed = commands.record_results(uow.connection, reports, delivery.clock.now())
+        note_commands(uow.connection, changed, delivery.clock)
         uow.commit()
     if len(changed) < len(results):
         _log.warning("results_too_late", count=len(results) - len(changed))

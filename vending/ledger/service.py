@@ -63,6 +63,27 @@ def post_entries(
     _change_balances(connection, compute_changes(entries, known))
 
 
+def open_accounts(connection: Connection, accounts: Sequence[Account]) -> None:
+    """Open those of the accounts that are not there yet, each with a balance of 0."""
+    repository.insert_accounts(connection, accounts)
+
+
+def lock_accounts(
+    connection: Connection, accounts: Sequence[Account]
+) -> dict[AccountCode, Balance]:
+    """Return the balances of accounts with a floor, opened where need be, locked in order.
+
+    Who must decide on a balance before posting to it holds it so until the transaction ends.
+    """
+    codes = [account.code for account in accounts]
+    locked = repository.lock_balances(connection, codes)
+    missing = [account for account in accounts if account.code not in locked]
+    if missing:
+        repository.insert_accounts(connection, missing)
+        locked = repository.lock_balances(connection, codes)
+    return locked
+
+
 def read_balances(
     connection: Connection, codes: Collection[AccountCode]
 ) -> dict[AccountCode, Balance]:

@@ -6,12 +6,16 @@ VendingError
 ├── PartnerNotFoundError        no partner has that id or name
 ├── PartnerSuspendedError       a valid key of a partner that may not sell at present
 ├── APIKeyNotFoundError         no key of that partner has this prefix
-└── UnauthenticatedError        the key is not valid; never says why
+├── UnauthenticatedError        the key is not valid; never says why
+├── CreditLineExceededError  a sale would make it owe more than its credit line
+├── CreditLineTooLowError    it owes more already than the new line
+└── CreditLineInvalidError   no line is of this size
 """
 
 from typing import ClassVar
 
 from vending.errors import ErrorKind, VendingError
+from vending.values.money import Money
 
 
 class PartnerInvalidError(VendingError):
@@ -78,3 +82,46 @@ class UnauthenticatedError(VendingError):
 
     def __init__(self) -> None:
         super().__init__("the API key is not valid")
+
+
+class CreditLineExceededError(VendingError):
+    """The sale would make the partner owe more than its credit line."""
+
+    kind = ErrorKind.REFUSED
+    code = "credit_line_exceeded"
+    remedy: ClassVar[str] = "Pay in what is owed, then sell again with a new key."
+
+    def __init__(self, tender: Money, available: Money) -> None:
+        super().__init__(
+            f"{tender} is more than the {available} left of the credit line",
+            tender_minor=tender.minor,
+            available_minor=available.minor,
+            currency=available.currency.code,
+        )
+
+
+class CreditLineTooLowError(VendingError):
+    """The partner owes more already than the new credit line allows."""
+
+    kind = ErrorKind.CONFLICT
+    code = "credit_line_too_low"
+    remedy: ClassVar[str] = "Set a line above what is owed, or suspend the partner until it pays."
+
+    def __init__(self, line: Money, owed: Money) -> None:
+        super().__init__(
+            f"{owed} are owed already, more than {line}",
+            line_minor=line.minor,
+            owed_minor=owed.minor,
+            currency=line.currency.code,
+        )
+
+
+class CreditLineInvalidError(VendingError):
+    """No credit line is of this size."""
+
+    kind = ErrorKind.INVALID
+    code = "credit_line_invalid"
+    remedy: ClassVar[str] = "Give a whole number of minor units, or none for a line without limit."
+
+    def __init__(self, given: int, largest: int) -> None:
+        super().__init__(f"{given} is not between 0 and {largest}", given=given, largest=largest)

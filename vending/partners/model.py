@@ -31,6 +31,8 @@ class Partner:
     name: str
     currency: Currency
     status: PartnerStatus = PartnerStatus.ACTIVE
+    credit_line_minor: int | None = None
+    """The most it may owe, in minor units; None: without limit."""
 
     def __post_init__(self) -> None:
         is_clean = self.name.isprintable() and self.name == self.name.strip()

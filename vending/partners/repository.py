@@ -1,15 +1,24 @@
 """Every query on partners and API keys."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from vending.partners.model import APIKey, Partner, PartnerStatus
 from vending.partners.tables import api_keys, partners
 from vending.persistence.upsert import insert_or_ignore
 from vending.values.identifiers import PartnerId
 from vending.values.money import Currency
+
+_LINES: Final = (
+    select(partners.c.id, partners.c.credit_line_minor)
+    .where(partners.c.id.in_(bindparam("partner_ids", expanding=True)))
+    .order_by(partners.c.id)
+    .with_for_update(read=True, key_share=True)
+)
+"""Built once: every batch of sales asks."""
 
 
 def insert_partner(connection: Connection, partner: Partner, *, created_at: datetime) -> bool:
@@ -21,6 +30,7 @@ def insert_partner(connection: Connection, partner: Partner, *, created_at: date
         "currency": partner.currency.code,
         "status": partner.status.value,
         "created_at": created_at,
+        "credit_line_minor": partner.credit_line_minor,
     }
     return connection.execute(statement, row).one_or_none() is not None
 
@@ -47,6 +57,36 @@ def update_status(connection: Connection, partner_id: PartnerId, status: Partner
     """Store whether a partner may sell."""
     connection.execute(
         update(partners).where(partners.c.id == partner_id).values(status=status.value)
+    )
+
+
+def lock_partner(connection: Connection, partner_id: PartnerId) -> Partner | None:
+    """Return the partner, locked against every sale of its; None: there is none."""
+    query = select(partners).where(partners.c.id == partner_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _to_partner(row)
+
+
+def load_lines(connection: Connection, partner_ids: Collection[PartnerId]) -> dict[PartnerId, int]:
+    """Return the credit lines of those of the partners that have one.
+
+    The rows are held as a sale's foreign key holds them anyway: a change of a line waits for the
+    sales that have seen the old one, and they for it.
+    """
+    found = connection.execute(_LINES, {"partner_ids": sorted(partner_ids)})
+    return {
+        PartnerId(row.id): row.credit_line_minor
+        for row in found
+        if row.credit_line_minor is not None
+    }
+
+
+def update_credit_line(
+    connection: Connection, partner_id: PartnerId, line_minor: int | None
+) -> None:
+    """Store the most that a locked partner may owe."""
+    connection.execute(
+        update(partners).where(partners.c.id == partner_id).values(credit_line_minor=line_minor)
     )
 
 
@@ -88,6 +128,7 @@ def _to_partner(row: Row[Any]) -> Partner:
         name=row.name,
         currency=Currency(row.currency),
         status=PartnerStatus(row.status),
+        credit_line_minor=row.credit_line_minor,
     )
 
 

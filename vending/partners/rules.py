@@ -11,12 +11,16 @@ import re
 from datetime import datetime
 from typing import Final
 
-from vending.partners.errors import UnauthenticatedError
-from vending.partners.model import APIKey, IssuedAPIKey
+from vending.approvals.model import Act, UseCase
+from vending.ledger.model import MINOR_MAX, Account, AccountKind, account_code
+from vending.partners.errors import CreditLineInvalidError, UnauthenticatedError
+from vending.partners.model import APIKey, IssuedAPIKey, Partner
 from vending.values.identifiers import PartnerId
+from vending.values.money import Currency
 
 PREFIX_SIZE_BYTES: Final = 6
 SECRET_SIZE_BYTES: Final = 32
+LINE_MINOR_MAX: Final = MINOR_MAX
 
 _KEY: Final = re.compile(r"pk_([0-9a-f]{12})_[0-9a-f]{64}")
 _NO_DIGEST: Final = bytes(32)
@@ -68,3 +72,51 @@ def check_api_key(text: str, stored: APIKey | None, now: datetime) -> APIKey:
     if stored is None or not is_same or not stored.is_valid(now):
         raise UnauthenticatedError
     return stored
+
+
+def partner_receivable(partner_id: PartnerId, currency: Currency) -> Account:
+    """Return the account of what a partner without a credit line owes."""
+    code = account_code("partner-receivable", partner_id, currency)
+    return Account(code=code, kind=AccountKind.ASSET, currency=currency)
+
+
+def partner_line(partner_id: PartnerId, currency: Currency, line_minor: int) -> Account:
+    """Return the account of a partner with a credit line: what we owe it, below zero within it.
+
+    The ledger holds a balance at or above its floor, so what may be owed is a floor below zero.
+    """
+    code = account_code("partner-line", partner_id, currency)
+    return Account(
+        code=code, kind=AccountKind.LIABILITY, currency=currency, floor_minor=-line_minor
+    )
+
+
+def partner_account(partner_id: PartnerId, currency: Currency, line_minor: int | None) -> Account:
+    """Return the account that a partner's sales are posted to."""
+    if line_minor is None:
+        return partner_receivable(partner_id, currency)
+    return partner_line(partner_id, currency, line_minor)
+
+
+def credit_line_act(partner: Partner, line_minor: int | None) -> Act:
+    """Return what two people agree to: from this line to that one."""
+    return Act(
+        UseCase.CREDIT_LINE,
+        f"partner:{partner.id}",
+        {
+            "name": partner.name,
+            "currency": partner.currency.code,
+            "from_minor": partner.credit_line_minor,
+            "to_minor": line_minor,
+        },
+    )
+
+
+def require_line(line_minor: int | None) -> None:
+    """Check that a credit line may be of this size.
+
+    Raises:
+        CreditLineInvalidError: It is below zero or absurdly large.
+    """
+    if line_minor is not None and not 0 <= line_minor <= LINE_MINOR_MAX:
+        raise CreditLineInvalidError(line_minor, LINE_MINOR_MAX)

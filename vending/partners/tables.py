@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
 
 from vending.persistence.base import metadata
-from vending.persistence.column_types import UTCDateTime, UUIDColumn
+from vending.persistence.column_types import BigInt, UTCDateTime, UUIDColumn
 
 partners = Table(
     "partners",
@@ -13,6 +13,7 @@ partners = Table(
     Column("currency", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("created_at", UTCDateTime(), nullable=False),
+    Column("credit_line_minor", BigInt()),
     CheckConstraint("length(currency) = 3", name="currency"),
     CheckConstraint("status IN ('active', 'suspended')", name="status"),
     sqlite_strict=True,

@@ -5,12 +5,14 @@ VendingError
 ├── SaleInFlightError           the key's first request is still being worked on
 ├── SaleUnknownError            the sale is open: it was begun and has no token yet
 ├── MeterBusyError              another sale of this meter waits for the security module
-├── TooManyTokensError          the meter's identifiers run too far ahead of the clock
-├── BaseDateExhaustedError      the meter's base date has run out of identifiers
-├── BaseDateNotStartedError     the meter's base date lies in the future
 ├── QuoteNotFoundError, QuoteExpiredError, QuoteUsedError, QuoteChangedError
 ├── SaleNotFoundError
 ├── SaleNotReprintableError     the sale has no token
+├── RefundInvalidError          the amount or the note of a refund is none
+├── RefundTooLargeError         more would go back than the sale was
+├── RefundKeyReusedError        the key of a refund was used for another one
+├── SaleNotRefundableError      the sale has no token, so its money never came in
+├── ReplacementRefusedError     the token may not be made again
 ├── ClockJumpedError            the clock disagrees with the last committed time
 └── LaneFullError               more requests wait than can be answered soon
 """
@@ -18,7 +20,7 @@ VendingError
 from datetime import datetime
 
 from vending.errors import ErrorKind, Outcome, VendingError
-from vending.values.identifiers import QuoteId, SaleId
+from vending.values.identifiers import QuoteId, SaleId, TokenId
 
 
 class IdempotencyKeyReusedError(VendingError):
@@ -71,44 +73,6 @@ class MeterBusyError(VendingError):
 
     def __init__(self) -> None:
         super().__init__("another sale for this meter waits for the security module")
-
-
-class TooManyTokensError(VendingError):
-    """The meter's token identifiers would run further ahead of the clock than allowed."""
-
-    kind = ErrorKind.TOO_MANY
-    code = "too_many_tokens"
-    remedy = "Wait some minutes and send the same request again with the same key."
-    retryable = True
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-
-
-class BaseDateExhaustedError(VendingError):
-    """The base date of the meter's key counts no further."""
-
-    kind = ErrorKind.REFUSED
-    code = "base_date_exhausted"
-    remedy = "Change the meter to a key with a later base date, then sell again."
-
-    def __init__(self, base_year: int) -> None:
-        super().__init__(
-            f"token identifiers of base date {base_year} have run out", base_date=base_year
-        )
-
-
-class BaseDateNotStartedError(VendingError):
-    """The base date of the meter's key lies in the future."""
-
-    kind = ErrorKind.REFUSED
-    code = "base_date_not_started"
-    remedy = "Register the meter under the key it holds, or correct the clock."
-
-    def __init__(self, base_year: int) -> None:
-        super().__init__(
-            f"token identifiers of base date {base_year} have not begun", base_date=base_year
-        )
 
 
 class QuoteNotFoundError(VendingError):
@@ -181,6 +145,65 @@ class SaleNotReprintableError(VendingError):
 
     def __init__(self, state: str) -> None:
         super().__init__(f"the sale is {state} and has no token", state=state)
+
+
+class RefundInvalidError(VendingError):
+    """The amount, the note or the key of a refund is none."""
+
+    kind = ErrorKind.INVALID
+    code = "refund_invalid"
+    remedy = "Correct the field named and ask again."
+
+    def __init__(self, *, field: str, wanted: str) -> None:
+        super().__init__(f"{field}: {wanted}", field=field, wanted=wanted)
+
+
+class RefundTooLargeError(VendingError):
+    """More would go back for a sale than its energy and VAT were."""
+
+    kind = ErrorKind.REFUSED
+    code = "refund_too_large"
+    remedy = "Give back at most what is left of the sale."
+
+    def __init__(self, amount_minor: int, left_minor: int) -> None:
+        super().__init__(
+            f"{amount_minor} is more than the {left_minor} left of the sale",
+            amount_minor=amount_minor,
+            left_minor=left_minor,
+        )
+
+
+class RefundKeyReusedError(VendingError):
+    """The key belongs to another refund."""
+
+    kind = ErrorKind.MISMATCH
+    code = "refund_key_reused"
+    remedy = "Look at the refunds of the sale; use a new key for another one."
+
+    def __init__(self) -> None:
+        super().__init__("this key was used before for another refund")
+
+
+class SaleNotRefundableError(VendingError):
+    """A sale without a token took no money."""
+
+    kind = ErrorKind.REFUSED
+    code = "sale_not_refundable"
+    remedy = "Look at the sale: one without a token leaves the money with the partner."
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the sale is {state}", state=state)
+
+
+class ReplacementRefusedError(VendingError):
+    """The token cannot be replaced, so that its units are not given twice."""
+
+    kind = ErrorKind.REFUSED
+    code = "replacement_refused"
+    remedy = "Look at the token and its delivery; settle what is open first."
+
+    def __init__(self, token_id: TokenId, why: str) -> None:
+        super().__init__(f"token {token_id}: {why}", token_id=str(token_id), why=why)
 
 
 class ClockJumpedError(VendingError):

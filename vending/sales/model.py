@@ -15,11 +15,15 @@ from vending.keystore.port import CreditTokenRequest
 from vending.sts import TI, BaseDate, EncryptionAlgorithm, MeterPAN, Resource, TokenIdentifier
 from vending.tariffs.model import Quote
 from vending.values.identifiers import (
+    ApprovalId,
     CustomerId,
+    EntryId,
     IdempotencyKey,
     MeterId,
+    OperatorId,
     PartnerId,
     QuoteId,
+    RefundId,
     SaleId,
     TokenId,
 )
@@ -169,6 +173,80 @@ class StoredQuote:
     quote: Quote
     created_at: datetime
     expires_at: datetime
+
+
+class RefundReason(StrEnum):
+    """Why money goes back; the token may have been used all the same."""
+
+    WRONG_METER = "wrong-meter"
+    PAID_TWICE = "paid-twice"
+    TOKEN_NOT_RECEIVED = "token-not-received"  # noqa: S105 # a word for a fault, not a secret
+    TOKEN_REJECTED = "token-rejected"  # noqa: S105 # a word for a fault, not a secret
+    METER_REMOVED = "meter-removed"
+    GOODWILL = "goodwill"
+
+
+class RefundDestination(StrEnum):
+    """Where the money goes."""
+
+    PARTNER = "partner"
+    """The partner hands it out, and owes so much less."""
+    METER_CREDIT = "meter-credit"
+    """The meter carries it to its next sale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRequest:
+    """Money that somebody wants to give back for a sale, energy and VAT together."""
+
+    sale_id: SaleId
+    amount_minor: int
+    destination: RefundDestination
+    reason: RefundReason
+    note: str
+    key: str
+    """Makes it happen once: the same key with the same request is the same refund."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """Money that was given back for a sale."""
+
+    id: RefundId
+    sale_id: SaleId
+    net: Money
+    vat: Money
+    destination: RefundDestination
+    reason: RefundReason
+    note: str
+    approval_id: ApprovalId | None
+    key: str
+    entry_id: EntryId
+    refunded_by: OperatorId
+    refunded_at: datetime
+
+    @property
+    def gross(self) -> Money:
+        """Return what was given back altogether."""
+        return self.net + self.vat
+
+
+class ReplacementReason(StrEnum):
+    """Why a token is made again under another identifier."""
+
+    TOKEN_REJECTED = "token-rejected"  # noqa: S105 # a word for a fault, not a secret
+    METER_REPLACED = "meter-replaced"
+    KEY_CHANGED = "key-changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacementRequest:
+    """A credit token that somebody wants another one for, with the same units."""
+
+    token_id: TokenId
+    reason: ReplacementReason
+    meter: str | None = None
+    """The customer's other meter, where the old one was replaced; None: the same meter."""
 
 
 @dataclass(frozen=True, slots=True)

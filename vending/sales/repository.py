@@ -12,20 +12,27 @@ from vending.persistence.upsert import insert_or_ignore
 from vending.sales.model import (
     OPEN_SALE_STATES,
     SALE_TRANSITIONS,
+    Refund,
+    RefundDestination,
+    RefundReason,
     Sale,
     SaleState,
     StoredQuote,
     VendRequest,
 )
-from vending.sales.tables import clock_mark, declined_sales, sale_quotes, sales
+from vending.sales.tables import clock_mark, declined_sales, refunds, sale_quotes, sales
 from vending.sts import SGC, TI, BaseDate, EncryptionAlgorithm, KeyType, MeterPAN, Resource
 from vending.tariffs.model import Quote
 from vending.values.identifiers import (
+    ApprovalId,
     CustomerId,
+    EntryId,
     IdempotencyKey,
     MeterId,
+    OperatorId,
     PartnerId,
     QuoteId,
+    RefundId,
     SaleId,
     TariffId,
 )
@@ -103,10 +110,83 @@ def list_open_sales(connection: Connection, *, before: datetime, limit: int) -> 
     return [_to_sale(row) for row in connection.execute(query).mappings()]
 
 
+def find_oldest_open(connection: Connection) -> datetime | None:
+    """Return when the open sale that waits longest was begun; None: none is open."""
+    query = select(func.min(sales.c.created_at)).where(sales.c.state.in_(_OPEN))
+    return connection.execute(query).scalar_one_or_none()
+
+
 def find_busy_meters(connection: Connection, meter_ids: Collection[MeterId]) -> set[MeterId]:
     """Return those of the meters that have an open sale."""
     found = connection.execute(_BUSY_METERS, {"meter_ids": meter_ids})
     return {MeterId(meter_id) for meter_id in found.scalars()}
+
+
+def sum_open_tenders(
+    connection: Connection, partner_ids: Collection[PartnerId]
+) -> list[tuple[PartnerId, Currency, int]]:
+    """Return what the open sales of these partners come to, by partner and currency."""
+    query = (
+        select(sales.c.partner_id, sales.c.currency, func.sum(sales.c.tender_minor))
+        .where(sales.c.partner_id.in_(partner_ids), sales.c.state.in_(_OPEN))
+        .group_by(sales.c.partner_id, sales.c.currency)
+    )
+    return [
+        (PartnerId(partner_id), Currency(currency), int(minor))
+        for partner_id, currency, minor in connection.execute(query)
+    ]
+
+
+def lock_sale(connection: Connection, sale_id: SaleId) -> Sale | None:
+    """Return the sale of any partner, under a row lock; None: there is none."""
+    query = select(sales).where(sales.c.id == sale_id).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _to_sale(row)
+
+
+def find_meter_pan(connection: Connection, sale_id: SaleId) -> MeterPAN | None:
+    """Return the meter of a sale of any partner; None: there is no such sale."""
+    query = select(sales.c.meter_pan).where(sales.c.id == sale_id)
+    digits = connection.execute(query).scalar_one_or_none()
+    return None if digits is None else MeterPAN(digits)
+
+
+def insert_refund(connection: Connection, refund: Refund) -> None:
+    """Store a new refund."""
+    connection.execute(
+        insert(refunds).values(
+            id=refund.id,
+            sale_id=refund.sale_id,
+            currency=refund.net.currency.code,
+            net_minor=refund.net.minor,
+            vat_minor=refund.vat.minor,
+            destination=refund.destination.value,
+            reason_code=refund.reason.value,
+            note=refund.note,
+            approval_id=refund.approval_id,
+            request_key=refund.key,
+            entry_id=refund.entry_id,
+            refunded_by=refund.refunded_by,
+            refunded_at=refund.refunded_at,
+        )
+    )
+
+
+def find_refund_by_key(connection: Connection, key: str) -> Refund | None:
+    """Return the refund made under a key; None: none was."""
+    query = select(refunds).where(refunds.c.request_key == key)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _to_refund(row)
+
+
+def list_refunds(connection: Connection, sale_id: SaleId) -> list[Refund]:
+    """Return what went back for a sale, the oldest first."""
+    query = (
+        select(refunds)
+        .where(refunds.c.sale_id == sale_id)
+        .order_by(refunds.c.refunded_at, refunds.c.id)
+    )
+    return [_to_refund(row) for row in connection.execute(query).mappings()]
 
 
 def insert_declined(
@@ -225,6 +305,24 @@ def list_sales(
 def _find_one(connection: Connection, *conditions: Any) -> Sale | None:  # noqa: ANN401 # SQLAlchemy's clauses
     row = connection.execute(select(sales).where(*conditions)).mappings().one_or_none()
     return None if row is None else _to_sale(row)
+
+
+def _to_refund(row: RowMapping) -> Refund:
+    currency = Currency(row["currency"])
+    return Refund(
+        id=RefundId(row["id"]),
+        sale_id=SaleId(row["sale_id"]),
+        net=Money(row["net_minor"], currency),
+        vat=Money(row["vat_minor"], currency),
+        destination=RefundDestination(row["destination"]),
+        reason=RefundReason(row["reason_code"]),
+        note=row["note"],
+        approval_id=None if row["approval_id"] is None else ApprovalId(row["approval_id"]),
+        key=row["request_key"],
+        entry_id=EntryId(row["entry_id"]),
+        refunded_by=OperatorId(row["refunded_by"]),
+        refunded_at=row["refunded_at"],
+    )
 
 
 def _quote_values(quote: Quote) -> dict[str, object]:

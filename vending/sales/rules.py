@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from vending.approvals.model import Act, UseCase
 from vending.keystore.model import KeyReference
 from vending.ledger.model import (
     Account,
@@ -17,32 +18,35 @@ from vending.ledger.model import (
 )
 from vending.meters.model import Meter
 from vending.meters.rules import require_vendable
+from vending.partners.rules import partner_account
 from vending.sales.errors import (
-    BaseDateExhaustedError,
-    BaseDateNotStartedError,
     MeterBusyError,
     QuoteChangedError,
     QuoteExpiredError,
-    TooManyTokensError,
 )
-from vending.sales.model import Sale, SaleState, StoredQuote, VendRequest
-from vending.sts import (
-    BeforeBaseDateError,
-    MeterPAN,
-    TIDAheadError,
-    TIDExhaustedError,
-    TokenIdentifier,
-    next_tid,
+from vending.sales.model import (
+    Refund,
+    RefundDestination,
+    RefundRequest,
+    ReplacementReason,
+    Sale,
+    SaleState,
+    StoredQuote,
+    VendRequest,
 )
+from vending.sts import MeterPAN, TokenIdentifier
 from vending.tariffs.model import Quote, Tariff
 from vending.tariffs.rules import compute_quote
-from vending.values.identifiers import EntryId, PartnerId, SaleId
-from vending.values.money import Currency, Money
+from vending.tokens.model import TokenRecord
+from vending.tokens.rules import choose_tid, key_facts
+from vending.values.identifiers import EntryId, SaleId
+from vending.values.money import Currency, Money, divide_half_up
 
 RECEIPT_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O or U, so that a receipt number survives a telephone."""
 RECEIPT_LENGTH: Final = 12
 SALE_ENTRY: Final = "sale"
+REFUND_ENTRY: Final = "refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +101,9 @@ def decide(
     quote = compute_quote(request.tender, standing.credit, standing.tariff)
     if stored is not None:
         _require_quote_kept(stored, quote, standing, now)
-    try:
-        tid = next_tid(
-            now,
-            meter.base_date,
-            last=standing.last_tid,
-            ahead_limit_min=tid_ahead_limit_min,
-        )
-    except TIDAheadError as error:
-        raise TooManyTokensError(str(error)) from error
-    except TIDExhaustedError as error:
-        raise BaseDateExhaustedError(int(meter.base_date)) from error
-    except BeforeBaseDateError as error:
-        raise BaseDateNotStartedError(int(meter.base_date)) from error
+    tid = choose_tid(
+        now, meter.base_date, last=standing.last_tid, ahead_limit_min=tid_ahead_limit_min
+    )
     return Draft(request, meter, standing.tariff, quote, tid)
 
 
@@ -170,23 +164,33 @@ def meter_credit_code(pan: MeterPAN, currency: Currency) -> AccountCode:
     return account_code("meter-credit", pan.digits, currency)
 
 
-def accounts_of(sale: Sale) -> list[Account]:
-    """Return the accounts a sale posts to; the meter's credit may never fall below zero."""
+def accounts_of(sale: Sale, line_minor: int | None = None) -> list[Account]:
+    """Return the accounts a sale posts to; the meter's credit may never fall below zero.
+
+    `line_minor` is the partner's credit line; None: it owes without limit.
+    """
     currency = sale.quote.tender.currency
-    credit = Account(
-        code=meter_credit_code(sale.meter_pan, currency),
+    return [
+        partner_account(sale.partner_id, currency, line_minor),
+        *_open_ended_accounts(currency),
+        meter_credit_account(sale.meter_pan, currency),
+    ]
+
+
+def meter_credit_account(pan: MeterPAN, currency: Currency) -> Account:
+    """Return the account of the credit that a meter carries; it may never fall below zero."""
+    return Account(
+        code=meter_credit_code(pan, currency),
         kind=AccountKind.LIABILITY,
         currency=currency,
         floor_minor=0,
     )
-    return [*_open_ended_accounts(sale.partner_id, currency), credit]
 
 
-@lru_cache(maxsize=1024)
-def _open_ended_accounts(partner_id: PartnerId, currency: Currency) -> tuple[Account, ...]:
-    """Return the accounts that all sales of a partner share, without a floor."""
+@lru_cache(maxsize=64)
+def _open_ended_accounts(currency: Currency) -> tuple[Account, ...]:
+    """Return the accounts that all sales share, without a floor."""
     kinds = {
-        account_code("partner-receivable", partner_id, currency): AccountKind.ASSET,
         account_code("revenue", "energy", currency): AccountKind.INCOME,
         account_code("tax", "vat", currency): AccountKind.LIABILITY,
         account_code("expense", "sts-rounding", currency): AccountKind.EXPENSE,
@@ -194,16 +198,18 @@ def _open_ended_accounts(partner_id: PartnerId, currency: Currency) -> tuple[Acc
     return tuple(Account(code=code, kind=kind, currency=currency) for code, kind in kinds.items())
 
 
-def entry_of(sale: Sale, entry_id: EntryId) -> JournalEntry:
+def entry_of(sale: Sale, entry_id: EntryId, line_minor: int | None = None) -> JournalEntry:
     """Return the journal entry of a sale: debits positive, credits negative, together zero.
 
     What the partner owes for the tender, and the credit used up, are debits; energy, VAT and the
     credit kept are credits. Energy that STS coding gives away is revenue and expense alike.
     """
-    receivable, revenue, vat, rounding, credit = (account.code for account in accounts_of(sale))
+    owed, revenue, vat, rounding, credit = (
+        account.code for account in accounts_of(sale, line_minor)
+    )
     quote = sale.quote
     amounts = {
-        receivable: quote.tender.minor,
+        owed: quote.tender.minor,
         revenue: -(quote.net.minor + quote.rounding_expense.minor),
         vat: -quote.vat.minor,
         rounding: quote.rounding_expense.minor,
@@ -216,6 +222,83 @@ def entry_of(sale: Sale, entry_id: EntryId) -> JournalEntry:
         reference=str(sale.id),
         currency=quote.tender.currency,
         postings=tuple(Posting(code, minor) for code, minor in amounts.items() if minor),
+    )
+
+
+def split_refund(sale: Sale, *, before_minor: int, amount_minor: int) -> tuple[Money, Money]:
+    """Return a refund's net and VAT, so that all refunds of a sale sum to its own split.
+
+    `before_minor` went back earlier. VAT goes back in proportion, rounded half up over the sum.
+    """
+    quote = sale.quote
+    gross = quote.gross.minor
+    vat_minor = divide_half_up((before_minor + amount_minor) * quote.vat.minor, gross)
+    vat_minor -= divide_half_up(before_minor * quote.vat.minor, gross)
+    currency = quote.tender.currency
+    return Money(amount_minor - vat_minor, currency), Money(vat_minor, currency)
+
+
+def refund_accounts(
+    sale: Sale, destination: RefundDestination, line_minor: int | None
+) -> list[Account]:
+    """Return the accounts a refund posts to: revenue, VAT, and who gets the money."""
+    currency = sale.quote.tender.currency
+    revenue, vat, _ = _open_ended_accounts(currency)
+    receiver = (
+        partner_account(sale.partner_id, currency, line_minor)
+        if destination is RefundDestination.PARTNER
+        else meter_credit_account(sale.meter_pan, currency)
+    )
+    return [revenue, vat, receiver]
+
+
+def refund_entry(refund: Refund, accounts: list[Account]) -> JournalEntry:
+    """Return the journal entry of a refund: revenue and VAT shrink, the receiver is owed more."""
+    revenue, vat, receiver = (account.code for account in accounts)
+    amounts = {
+        revenue: refund.net.minor,
+        vat: refund.vat.minor,
+        receiver: -refund.gross.minor,
+    }
+    return JournalEntry(
+        id=refund.entry_id,
+        at=refund.refunded_at,
+        kind=REFUND_ENTRY,
+        reference=str(refund.sale_id),
+        currency=refund.net.currency,
+        postings=tuple(Posting(code, minor) for code, minor in amounts.items() if minor),
+    )
+
+
+def refund_act(sale: Sale, request: RefundRequest, before_minor: int) -> Act:
+    """Return what two people agree to: this much of this sale, after what went back before."""
+    return Act(
+        UseCase.REFUND,
+        f"sale:{sale.id}",
+        {
+            "amount_minor": request.amount_minor,
+            "currency": sale.quote.tender.currency.code,
+            "gross_minor": sale.quote.gross.minor,
+            "refunded_before_minor": before_minor,
+            "destination": request.destination.value,
+            "reason": request.reason.value,
+            "key": request.key,
+        },
+    )
+
+
+def replacement_act(token: TokenRecord, meter: Meter, reason: ReplacementReason) -> Act:
+    """Return what two people agree to: the units of this token again, under this key."""
+    return Act(
+        UseCase.REPLACEMENT,
+        f"meter:{meter.pan.digits}",
+        {
+            "token": str(token.id),
+            "from_meter": token.meter_pan.digits,
+            "units": token.units,
+            "reason": reason.value,
+            **key_facts(meter),
+        },
     )
 
 

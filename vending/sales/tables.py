@@ -112,6 +112,29 @@ declined_sales = Table(
 )
 """Append-only: what was refused for good, so that a failed sale does not vanish."""
 
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("id", UUIDColumn, primary_key=True),
+    Column("sale_id", UUIDColumn, ForeignKey("sales.id"), nullable=False, index=True),
+    Column("currency", Text, nullable=False),
+    Column("net_minor", BigInt, nullable=False),
+    Column("vat_minor", BigInt, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("reason_code", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("approval_id", UUIDColumn, ForeignKey("approvals.id"), unique=True),
+    Column("request_key", Text, nullable=False, unique=True),
+    Column("entry_id", UUIDColumn, ForeignKey("journal_entries.id"), nullable=False),
+    Column("refunded_by", UUIDColumn, ForeignKey("operators.id"), nullable=False),
+    Column("refunded_at", UTCDateTime, nullable=False),
+    CheckConstraint("net_minor >= 0 AND vat_minor >= 0", name="not_negative"),
+    CheckConstraint("net_minor + vat_minor > 0", name="not_empty"),
+    CheckConstraint("destination IN ('partner', 'meter-credit')", name="destination"),
+    sqlite_strict=True,
+)
+"""Append-only: money given back for a sale; together never more than the sale."""
+
 clock_mark = Table(
     "clock_mark",
     metadata,

@@ -3,6 +3,8 @@
 VendingError
 ├── TariffInvalidError          a draft breaks a limit
 ├── TariffNotFoundError         no version of that code is effective
+├── TariffDraftNotFoundError    no draft has this id
+├── TariffDraftStateError       a draft was activated or withdrawn before
 ├── TariffBackdatedError        a version may not start in the past
 ├── TariffOverlapError          a version starts after the one before it
 ├── TariffCurrencyFixedError    the currency of a code never changes
@@ -15,6 +17,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from vending.errors import ErrorKind, VendingError
+from vending.values.identifiers import TariffDraftId
 from vending.values.money import Currency, Money
 
 
@@ -42,6 +45,28 @@ class TariffNotFoundError(VendingError):
             tariff_code=tariff_code,
             at=at.isoformat(),
         )
+
+
+class TariffDraftNotFoundError(VendingError):
+    """No draft has this id."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "tariff_draft_not_found"
+    remedy: ClassVar[str] = "List the drafts with `vending tariffs drafts` and take the id there."
+
+    def __init__(self, draft_id: TariffDraftId) -> None:
+        super().__init__(f"there is no tariff draft {draft_id}", draft_id=str(draft_id))
+
+
+class TariffDraftStateError(VendingError):
+    """A draft is a draft no more."""
+
+    kind = ErrorKind.CONFLICT
+    code = "tariff_draft_state"
+    remedy: ClassVar[str] = "List the versions; draft the next one where this one is not wanted."
+
+    def __init__(self, draft_id: TariffDraftId, state: str) -> None:
+        super().__init__(f"tariff draft {draft_id} is {state}", draft_id=str(draft_id), state=state)
 
 
 class TariffBackdatedError(VendingError):

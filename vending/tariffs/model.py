@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Final
 
 from vending.tariffs.errors import TariffInvalidError
 from vending.values.energy import Energy
-from vending.values.identifiers import TariffId
+from vending.values.identifiers import ApprovalId, OperatorId, TariffDraftId, TariffId
 from vending.values.money import Currency, Money
 
 MICRO_PER_MAJOR: Final = 1_000_000
@@ -61,6 +62,59 @@ class Tariff(TariffDraft):
 
     id: TariffId
     version: int
+
+
+class DraftState(StrEnum):
+    """Where a draft stands."""
+
+    DRAFT = "draft"
+    """Sells nothing; waits for a second person."""
+    ACTIVATED = "activated"
+    """Became a version, through an approval."""
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TariffTerms:
+    """What somebody wants the next version of a tariff to say.
+
+    `effective_from` None: from the moment it is activated.
+
+    Raises:
+        TariffInvalidError: A field is outside its limits.
+    """
+
+    code: str
+    currency: Currency
+    price_per_kwh_micro: int
+    vat_basis_points: int
+    effective_from: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.starting(datetime.min.replace(tzinfo=UTC))
+
+    def starting(self, activated_at: datetime) -> TariffDraft:
+        """Return the version as it would be when activated at an instant."""
+        return TariffDraft(
+            code=self.code,
+            currency=self.currency,
+            price_per_kwh_micro=self.price_per_kwh_micro,
+            vat_basis_points=self.vat_basis_points,
+            effective_from=activated_at if self.effective_from is None else self.effective_from,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDraft:
+    """Terms that were drafted, and what became of them."""
+
+    id: TariffDraftId
+    terms: TariffTerms
+    drafted_by: OperatorId
+    drafted_at: datetime
+    state: DraftState = DraftState.DRAFT
+    approval_id: ApprovalId | None = None
+    tariff_id: TariffId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

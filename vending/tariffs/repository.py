@@ -4,12 +4,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vending.persistence.upsert import insert_or_ignore
-from vending.tariffs.model import Tariff
-from vending.tariffs.tables import tariffs
-from vending.values.identifiers import TariffId
+from vending.tariffs.model import DraftState, StoredDraft, Tariff, TariffTerms
+from vending.tariffs.tables import tariff_drafts, tariffs
+from vending.values.identifiers import ApprovalId, OperatorId, TariffDraftId, TariffId
 from vending.values.money import Currency
 
 
@@ -68,6 +68,71 @@ def list_versions(connection: Connection, code: str | None, *, limit: int) -> li
     if code is not None:
         query = query.where(tariffs.c.code == code)
     return [_to_tariff(row) for row in connection.execute(query)]
+
+
+def insert_draft(connection: Connection, draft: StoredDraft) -> None:
+    """Store a new draft."""
+    connection.execute(
+        insert(tariff_drafts).values(
+            id=draft.id,
+            code=draft.terms.code,
+            currency=draft.terms.currency.code,
+            price_per_kwh_micro=draft.terms.price_per_kwh_micro,
+            vat_basis_points=draft.terms.vat_basis_points,
+            effective_from=draft.terms.effective_from,
+            drafted_by=draft.drafted_by,
+            drafted_at=draft.drafted_at,
+            state=draft.state.value,
+        )
+    )
+
+
+def lock_draft(connection: Connection, draft_id: TariffDraftId) -> StoredDraft | None:
+    """Return the draft, locked until the transaction ends; None: there is none."""
+    query = select(tariff_drafts).where(tariff_drafts.c.id == draft_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _to_draft(row)
+
+
+def end_draft(connection: Connection, draft: StoredDraft) -> None:
+    """Store what became of a locked draft."""
+    connection.execute(
+        update(tariff_drafts)
+        .where(tariff_drafts.c.id == draft.id)
+        .values(state=draft.state.value, approval_id=draft.approval_id, tariff_id=draft.tariff_id)
+    )
+
+
+def list_drafts(connection: Connection, *, limit: int) -> list[StoredDraft]:
+    """Return the newest drafts, the newest first, whatever became of them."""
+    query = select(tariff_drafts).order_by(
+        tariff_drafts.c.drafted_at.desc(), tariff_drafts.c.id.desc()
+    )
+    return [_to_draft(row) for row in connection.execute(query.limit(limit))]
+
+
+def load_version(connection: Connection, tariff_id: TariffId) -> Tariff:
+    """Return the version of this id, which exists."""
+    query = select(tariffs).where(tariffs.c.id == tariff_id)
+    return _to_tariff(connection.execute(query).one())
+
+
+def _to_draft(row: Row[Any]) -> StoredDraft:
+    return StoredDraft(
+        id=TariffDraftId(row.id),
+        terms=TariffTerms(
+            code=row.code,
+            currency=Currency(row.currency),
+            price_per_kwh_micro=row.price_per_kwh_micro,
+            vat_basis_points=row.vat_basis_points,
+            effective_from=row.effective_from,
+        ),
+        drafted_by=OperatorId(row.drafted_by),
+        drafted_at=row.drafted_at,
+        state=DraftState(row.state),
+        approval_id=None if row.approval_id is None else ApprovalId(row.approval_id),
+        tariff_id=None if row.tariff_id is None else TariffId(row.tariff_id),
+    )
 
 
 def _to_tariff(row: Row[Any]) -> Tariff:

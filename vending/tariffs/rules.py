@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from vending.approvals.model import Act, UseCase
 from vending.sts.amount import round_transfer_amount
 from vending.tariffs.errors import (
     AmountTooHighError,
@@ -24,6 +25,7 @@ from vending.tariffs.model import (
     BASIS_POINTS_PER_WHOLE,
     MICRO_PER_MAJOR,
     Quote,
+    StoredDraft,
     Tariff,
     TariffDraft,
 )
@@ -76,7 +78,7 @@ def compute_quote(tender: Money, brought_forward: Money, tariff: Tariff) -> Quot
         net=Money(gross_minor - vat_minor, tariff.currency),
         vat=Money(vat_minor, tariff.currency),
         carried_forward=Money(available.minor - gross_minor, tariff.currency),
-        rounding_expense=_net_value(units_on_token - units, tariff),
+        rounding_expense=compute_net_value(units_on_token - units, tariff),
     )
 
 
@@ -91,6 +93,12 @@ def compute_maximum_tender(brought_forward: Money, tariff: TariffDraft) -> Money
     too_much = (UNITS_PER_SALE_MAX + 1) * _gross_numerator(tariff)
     available_minor = (too_much - 1) // _GROSS_DENOMINATOR
     return Money(max(0, available_minor - brought_forward.minor), tariff.currency)
+
+
+def compute_net_value(units: int, tariff: TariffDraft) -> Money:
+    """Return what units given away are worth without VAT, rounded half up."""
+    minor = divide_half_up(units * _net_numerator(tariff), _NET_DENOMINATOR)
+    return Money(minor, tariff.currency)
 
 
 def choose_version(versions: Iterable[Tariff], code: str, at: datetime) -> Tariff:
@@ -130,6 +138,25 @@ def check_new_version(draft: TariffDraft, latest: Tariff | None, now: datetime) 
     if draft.effective_from <= latest.effective_from:
         raise TariffOverlapError(draft.code, draft.effective_from, latest.effective_from)
     return latest.version + 1
+
+
+def activation_act(draft: StoredDraft, latest: Tariff | None) -> Act:
+    """Return what two people agree to: the whole version, and the number it would take now."""
+    terms = draft.terms
+    starts = terms.effective_from
+    return Act(
+        UseCase.TARIFF_ACTIVATION,
+        f"tariff:{terms.code}",
+        {
+            "draft": str(draft.id),
+            "code": terms.code,
+            "version": 1 if latest is None else latest.version + 1,
+            "currency": terms.currency.code,
+            "price_per_kwh_micro": terms.price_per_kwh_micro,
+            "vat_basis_points": terms.vat_basis_points,
+            "effective_from": "at activation" if starts is None else starts.isoformat(),
+        },
+    )
 
 
 def parse_price_per_kwh(text: str) -> int:
@@ -179,9 +206,3 @@ def _vat_within(gross_minor: int, tariff: TariffDraft) -> int:
     """Return the VAT contained in a gross amount, rounded half up."""
     rate = tariff.vat_basis_points
     return divide_half_up(gross_minor * rate, BASIS_POINTS_PER_WHOLE + rate)
-
-
-def _net_value(units: int, tariff: TariffDraft) -> Money:
-    """Return what units given away are worth without VAT, rounded half up."""
-    minor = divide_half_up(units * _net_numerator(tariff), _NET_DENOMINATOR)
-    return Money(minor, tariff.currency)

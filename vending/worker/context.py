@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from vending.bootstrap import Container
+from vending.bootstrap import Container, disconnection_rule
 from vending.delivery.addresses import find_addresses
 from vending.delivery.gateway import DriverGateway
 from vending.delivery.service import Delivery
@@ -14,7 +14,8 @@ from vending.keystore.sealing import Sealer
 from vending.observability.metrics import Metrics
 from vending.persistence.engine import Database
 from vending.sales.service.two_step import resolve_open_sales
-from vending.tokens.service import open_tokens
+from vending.tokens.service.orders import finish_open_orders
+from vending.tokens.service.sealed import open_tokens
 from vending.values.clock import Clock
 from vending.values.identifiers import TokenId
 
@@ -31,6 +32,8 @@ class WorkerContext:
     """Finishes up to so many sales that were left open; returns how many are no longer open."""
     beat_clock: Callable[[], None]
     """Keeps the mark of the last seen time young; raises when the clock cannot be trusted."""
+    finish_open_orders: Callable[[int], int]
+    """The same for tokens that were ordered outside a sale."""
 
 
 def make_context(container: Container) -> WorkerContext:
@@ -49,6 +52,7 @@ def make_context(container: Container) -> WorkerContext:
         database=container.database,
         clock=container.clock,
         metrics=container.metrics,
+        rule=disconnection_rule(settings),
         delivery=delivery,
         resolve_open_sales=lambda limit: resolve_open_sales(desk, limit=limit),
         beat_clock=lambda: desk.clock_guard.beat(container.database),
@@ -56,4 +60,5 @@ def make_context(container: Container) -> WorkerContext:
 
 
 def _open_digits(sealer: Sealer, connection: Connection, token_id: TokenId) -> str:
+        finish_open_orders=lambda limit: finish_open_orders(container.token_desk, limit=limit),
     return open_tokens(connection, [token_id], sealer)[token_id].digits

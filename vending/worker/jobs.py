@@ -6,6 +6,7 @@ delivery         carries due commands to meters                            THREA
 stale commands   puts in doubt what a dead worker left `sent`              one batch
 open sales       finishes sales whose security module did not answer       SALE_BATCH_MAX
 clock            keeps the mark of the last seen time young                one row
+open orders      the same for tokens that were ordered outside a sale      ORDER_BATCH_MAX
 gauges           counts what waits, for `/metrics`                         three queries
 """
 
@@ -15,7 +16,12 @@ from types import MappingProxyType
 from typing import Final
 
 from vending.commands.service import count_unfinished
-from vending.delivery.service import deliver_due, doubt_stale, handle_sale_issued
+from vending.delivery.service import (
+    deliver_due,
+    doubt_stale,
+    handle_sale_issued,
+    handle_token_issued,
+)
 from vending.errors import VendingError
 from vending.observability.tracing import span
 from vending.persistence import outbox
@@ -23,6 +29,8 @@ from vending.persistence.outbox import Failure, LeasedMessage
 from vending.sales.errors import ClockJumpedError
 from vending.sales.service.books import SALE_ISSUED
 from vending.worker.context import WorkerContext
+from vending.sales.service.two_step import age_of_oldest_open
+from vending.tokens.service.orders import TOKEN_ISSUED
 
 OUTBOX_BATCH_MAX: Final = 50
 OUTBOX_LEASE_S: Final = 60
@@ -31,6 +39,7 @@ OUTBOX_ATTEMPTS_MAX: Final = 20
 """About ten hours of tries, each after a longer pause; then the message waits for a person."""
 SALE_BATCH_MAX: Final = 100
 NO_HANDLER: Final = "no handler for this topic"
+ORDER_BATCH_MAX: Final = 50
 
 Attempt = Callable[[str, Callable[[], None]], Exception | None]
 """Runs something under a name; an error is logged, counted and returned, never raised."""
@@ -131,7 +140,10 @@ def read_gauges(context: WorkerContext) -> int:
 
 
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
-    {SALE_ISSUED: lambda context, message: handle_sale_issued(context.delivery, message)}
+    {
+        SALE_ISSUED: lambda context, message: handle_sale_issued(context.delivery, message),
+        TOKEN_ISSUED: lambda context, message: handle_token_issued(context.delivery, message),
+    }
 )
 """Who carries out which topic."""
 
@@ -146,3 +158,4 @@ def make_jobs(context: WorkerContext) -> tuple[Job, ...]:
         Job("open sales", 5, lambda _: context.resolve_open_sales(SALE_BATCH_MAX)),
         Job("gauges", 15, lambda _: read_gauges(context)),
     )
+        Job("open orders", 5, lambda _: context.finish_open_orders(ORDER_BATCH_MAX)),

@@ -10,6 +10,7 @@ from vending.customers.service import find_customers
 from vending.errors import VendingError, canonical_json
 from vending.ledger.service import post_entries
 from vending.persistence.idempotency import Answer as StoredAnswer
+from vending.partners.service import load_lines
 from vending.persistence.idempotency import store_answers
 from vending.persistence.outbox import Message, append
 from vending.sales import repository
@@ -20,7 +21,7 @@ from vending.sales.service.claims import seal_answer
 from vending.sales.service.desk import SalesDesk
 from vending.tariffs.model import Tariff
 from vending.tokens.model import NewToken, TokenKind, TokenRecord
-from vending.tokens.service import store_tokens
+from vending.tokens.service.sealed import store_tokens
 from vending.values.identifiers import (
     CustomerId,
     EntryId,
@@ -65,8 +66,16 @@ def post_issued(
     store_tokens(connection, [_new_token(one, now) for one in issued], desk.token_sealer)
     append(connection, [_message(one, desk, now) for one in issued])
     _store(connection, [_seal(one.sale, bodies[one.sale.id], desk) for one in issued], now)
-    entries = [entry_of(one.sale, EntryId(new_uuid7(desk.clock))) for one in issued]
-    accounts = {account.code: account for one in issued for account in accounts_of(one.sale)}
+    lines = load_lines(connection, {one.sale.partner_id for one in issued})
+    entries = [
+        entry_of(one.sale, EntryId(new_uuid7(desk.clock)), lines.get(one.sale.partner_id))
+        for one in issued
+    ]
+    accounts = {
+        account.code: account
+        for one in issued
+        for account in accounts_of(one.sale, lines.get(one.sale.partner_id))
+    }
     post_entries(connection, entries, list(accounts.values()))
     return {sale_id: Answer(CREATED, body) for sale_id, body in bodies.items()}
 

@@ -15,6 +15,7 @@ from vending.meters.errors import MeterNotFoundError
 from vending.meters.model import Meter
 from vending.meters.service import load_last_tids, lock_meters
 from vending.sales import repository
+from vending.partners.service import load_lines
 from vending.sales.errors import QuoteNotFoundError, QuoteUsedError
 from vending.sales.model import StoredQuote, VendRequest
 from vending.sales.rules import Draft, Standing, decide, meter_credit_code
@@ -54,6 +55,8 @@ class Situation:
     quotes: Mapping[tuple[PartnerId, QuoteId], StoredQuote]
     used_quotes: Collection[QuoteId]
     stops: Stops
+    lines: Mapping[PartnerId, int]
+    """Credit lines of the partners that have one."""
 
     def standing_of(self, pan: MeterPAN) -> Standing:
         """Return where the meter stands.
@@ -149,6 +152,7 @@ def load_situation(
         quotes=repository.load_quotes(connection, quote_ids) if quote_ids else {},
         used_quotes=repository.find_used_quotes(connection, quote_ids) if quote_ids else set(),
         stops=load_stops(connection),
+        lines=load_lines(connection, {one.partner_id for one in requests.values()}),
     )
 
 

@@ -28,6 +28,10 @@ class SaleLimits:
 
     tid_ahead_limit_min: int
     quote_lifetime: timedelta
+    refund_limit_minor: int = 0
+    """What one person may give back for one sale, all refunds of it together."""
+    replacement_limit_wh: int = 0
+    """The largest token that one person may replace."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ from vending.sales.rules import Draft, draft_sale
 from vending.sales.service.attempts import attempt
 from vending.sales.service.books import answer_refusals, new_issued, post_issued
 from vending.sales.service.claims import claim_keys
+from vending.sales.service.credit_lines import refuse_beyond_lines
 from vending.sales.service.decisions import (
     PassingRefusals,
     decide_all,
@@ -162,6 +163,9 @@ def _sell_fresh(
     decided = decide_all(fresh, pans, situation, desk)
     drafts = {i: one for i, one in decided.items() if not isinstance(one, VendingError)}
     refused = {i: one for i, one in decided.items() if isinstance(one, VendingError)}
+    over = refuse_beyond_lines(connection, drafts, situation.lines)
+    refused |= over
+    drafts = {i: one for i, one in drafts.items() if i not in over}
     if desk.security_module.is_local:
         sales = _issue(connection, drafts, refused, begun, desk, now=now)
     else:

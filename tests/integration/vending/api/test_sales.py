@@ -20,6 +20,7 @@ from vending.partners.tables import partners
 from vending.sales.model import Answer, VendOutcome, VendRequest
 from vending.sales.service.lane import LANE_QUEUE_MAX
 from vending.sales.service.vend import vend_soon
+from vending.values.actor import SYSTEM
 from vending.values.identifiers import IdempotencyKey, SaleId
 from vending.values.money import Currency, Money
 
@@ -188,7 +189,7 @@ def test_wrong_secret_under_a_right_prefix_is_the_same_refusal(counter: Counter)
 def test_revoked_key_is_refused_everywhere(counter: Counter) -> None:
     sale_id = counter.sell("k-1").json()["id"]
     prefix = counter.shop.api_key.split("_")[1]
-    revoke_api_key(counter.shop.database, prefix, at=counter.shop.clock.now())
+    revoke_api_key(counter.shop.database, prefix, by=SYSTEM, clock=counter.shop.clock)
     counter.shop.clock.advance(timedelta(seconds=REMEMBERED_S))
     for route in routes(counter, sale_id):
         answer = ask(counter, route, f"Bearer {counter.shop.api_key}")

@@ -27,8 +27,10 @@ from vending.commands.model import (
 )
 from vending.commands.tables import command_changes
 from vending.commands.tables import commands as commands_table
+from vending.values.actor import Actor, ActorKind
 from vending.values.identifiers import CommandId
 
+AMINA = Actor(ActorKind.OPERATOR, "amina")
 DONE = TryResult(TryOutcome.DONE, "Accept")
 UNKNOWN = TryResult(TryOutcome.UNKNOWN, "link_timeout")
 NOT_REACHED = TryResult(TryOutcome.NOT_REACHED, "connection_lost")
@@ -198,7 +200,7 @@ def test_person_sends_a_doubtful_command_again(town: Town, desk: Desk) -> None:
     with town.database.read() as connection:
         assert commands.list_for_person(connection) == [asked]
     with town.database.unit_of_work() as uow:
-        again = commands.try_again(uow.connection, asked.id, actor="amina", now=town.clock.now())
+        again = commands.try_again(uow.connection, asked.id, by=AMINA, clock=town.clock)
         uow.commit()
     assert again.state is S.UNKNOWN
     assert [each.id for each in desk.lease()] == [asked.id]
@@ -215,7 +217,7 @@ def test_person_settles_a_doubtful_command(
     desk.record(leased, UNKNOWN)
     asked = desk.bring_to_person(leased)
     with town.database.unit_of_work() as uow:
-        commands.settle(uow.connection, asked.id, verdict, actor="amina", now=town.clock.now())
+        commands.settle(uow.connection, asked.id, verdict, by=AMINA, clock=town.clock)
         uow.commit()
     assert town.command(asked.id).state is state
     with town.database.read() as connection:
@@ -224,7 +226,7 @@ def test_person_settles_a_doubtful_command(
         (2, S.SENT, "worker"),
         (3, S.UNKNOWN, "worker"),
         (4, S.NEEDS_HUMAN, "worker"),
-        (5, state, "amina"),
+        (5, state, str(AMINA)),
     ]
     assert history[1].code == "link_timeout"
 
@@ -232,9 +234,7 @@ def test_person_settles_a_doubtful_command(
 def test_person_cannot_settle_what_still_waits(town: Town) -> None:
     (queued,) = town.queue(town.issue(town.add_meter()).command())
     with town.database.unit_of_work() as uow, pytest.raises(CommandStateError):
-        commands.settle(
-            uow.connection, queued.id, Verdict.APPLIED, actor="amina", now=town.clock.now()
-        )
+        commands.settle(uow.connection, queued.id, Verdict.APPLIED, by=AMINA, clock=town.clock)
     assert town.command(queued.id) == queued
 
 
@@ -244,7 +244,7 @@ def test_unknown_id_is_refused(town: Town) -> None:
         with pytest.raises(CommandNotFoundError):
             commands.load_command(uow.connection, nobody)
         with pytest.raises(CommandNotFoundError):
-            commands.try_again(uow.connection, nobody, actor="amina", now=town.clock.now())
+            commands.try_again(uow.connection, nobody, by=AMINA, clock=town.clock)
 
 
 def test_commands_are_listed_by_meter_and_by_sale(town: Town) -> None:

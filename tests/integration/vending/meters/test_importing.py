@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support.racing_clock import RacingClock
+from tests.support.tariffs import add_version
 from vending.customers.model import Customer, NewCustomer
 from vending.customers.service import find_ids, register_customer
 from vending.meters.importing import MeterReferences, import_meters
@@ -12,7 +13,8 @@ from vending.meters.model import Meter, MeterState, NewMeter
 from vending.meters.service import list_meters, register_meter
 from vending.persistence.engine import Database
 from vending.tariffs.model import TariffDraft
-from vending.tariffs.service import add_version, find_currencies
+from vending.tariffs.service import find_currencies
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.values.money import Currency
 
@@ -57,7 +59,7 @@ def test_a_clean_file_is_stored(
 ) -> None:
     lines = [line(make_new_meter(1)), line(make_new_meter(2), account="")]
     report = import_meters(
-        database, source(*lines), clock=fixed_clock, references=REFERENCES, dry_run=False
+        database, source(*lines), by=SYSTEM, clock=fixed_clock, references=REFERENCES, dry_run=False
     )
     assert (report.row_count, report.written_count, report.findings) == (2, 2, ())
     found = {meter.pan: meter for meter in stored(database)}
@@ -73,6 +75,7 @@ def test_a_dry_run_stores_nothing(
     report = import_meters(
         database,
         source(line(make_new_meter())),
+        by=SYSTEM,
         clock=fixed_clock,
         references=REFERENCES,
         dry_run=True,
@@ -90,7 +93,7 @@ def test_one_finding_keeps_every_row_out(
     dry_run: bool,  # noqa: FBT001 # a column of the table
 ) -> None:
     assert customer.account_number == "A-1"
-    known = register_meter(database, make_new_meter(9), clock=fixed_clock)
+    known = register_meter(database, make_new_meter(9), by=SYSTEM, clock=fixed_clock)
     good = line(make_new_meter(1))
     lines = [
         good,
@@ -102,7 +105,12 @@ def test_one_finding_keeps_every_row_out(
         good.lstrip("0"),
     ]
     report = import_meters(
-        database, source(*lines), clock=fixed_clock, references=REFERENCES, dry_run=dry_run
+        database,
+        source(*lines),
+        by=SYSTEM,
+        clock=fixed_clock,
+        references=REFERENCES,
+        dry_run=dry_run,
     )
     assert report.written_count == 0
     assert [(f.row, f.column, f.code) for f in report.findings] == [
@@ -121,7 +129,9 @@ def test_a_file_that_is_not_utf8_stores_nothing(
 ) -> None:
     assert customer.account_number == "A-1"
     gbk = io.BytesIO((HEADER + line(make_new_meter(), account="张三")).encode("gbk"))
-    report = import_meters(database, gbk, clock=fixed_clock, references=REFERENCES, dry_run=False)
+    report = import_meters(
+        database, gbk, by=SYSTEM, clock=fixed_clock, references=REFERENCES, dry_run=False
+    )
     assert [finding.code for finding in report.findings] == ["not_utf8"]
     assert stored(database) == ()
 
@@ -135,11 +145,11 @@ def test_a_row_that_another_import_stored_meanwhile_keeps_every_row_out(
     clock = RacingClock(
         fixed_clock,
         at_call=1,
-        rival=lambda: register_meter(database, make_new_meter(2), clock=fixed_clock),
+        rival=lambda: register_meter(database, make_new_meter(2), by=SYSTEM, clock=fixed_clock),
     )
     lines = [line(make_new_meter(1)), line(make_new_meter(2))]
     report = import_meters(
-        database, source(*lines), clock=clock, references=REFERENCES, dry_run=False
+        database, source(*lines), by=SYSTEM, clock=clock, references=REFERENCES, dry_run=False
     )
     assert [(f.row, f.code) for f in report.findings] == [(3, "already_registered")]
     assert report.written_count == 0

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -13,7 +13,7 @@ from vending.partners.errors import (
     PartnerSuspendedError,
     UnauthenticatedError,
 )
-from vending.partners.model import Partner, PartnerStatus
+from vending.partners.model import APIKey, Partner, PartnerStatus
 from vending.partners.service import (
     add_partner,
     authenticate,
@@ -27,6 +27,7 @@ from vending.partners.service import (
 )
 from vending.partners.tables import api_keys
 from vending.persistence.engine import Database
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.values.identifiers import PartnerId
 from vending.values.money import Currency
@@ -35,15 +36,19 @@ KES = Currency("KES")
 NOBODY = PartnerId(UUID(int=1))
 
 
+def revoke_at(database: Database, clock: FixedClock, prefix: str, at: datetime) -> APIKey:
+    return revoke_api_key(database, prefix, by=SYSTEM, clock=clock, at=at)
+
+
 @pytest.fixture
 def partner(database: Database, fixed_clock: FixedClock) -> Partner:
-    return add_partner(database, "Acme", KES, clock=fixed_clock)
+    return add_partner(database, "Acme", KES, by=SYSTEM, clock=fixed_clock)
 
 
 def test_a_partner_is_found_again(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    other = add_partner(database, "Zeta", KES, clock=fixed_clock)
+    other = add_partner(database, "Zeta", KES, by=SYSTEM, clock=fixed_clock)
     with database.read() as connection:
         assert load_partner(connection, partner.id) == partner
         assert load_partner_by_name(connection, "Acme") == partner
@@ -60,24 +65,24 @@ def test_a_partner_that_does_not_exist_is_not_found(
         with pytest.raises(PartnerNotFoundError, match="'Nobody'"):
             load_partner_by_name(connection, "Nobody")
     with pytest.raises(PartnerNotFoundError):
-        change_status(database, NOBODY, PartnerStatus.SUSPENDED)
+        change_status(database, NOBODY, PartnerStatus.SUSPENDED, by=SYSTEM, clock=fixed_clock)
     with pytest.raises(PartnerNotFoundError):
-        issue_api_key(database, NOBODY, clock=fixed_clock)
+        issue_api_key(database, NOBODY, by=SYSTEM, clock=fixed_clock)
 
 
 def test_a_name_is_taken_once(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
     with pytest.raises(PartnerNameTakenError, match=partner.name):
-        add_partner(database, "Acme", KES, clock=fixed_clock)
+        add_partner(database, "Acme", KES, by=SYSTEM, clock=fixed_clock)
     with pytest.raises(PartnerInvalidError):
-        add_partner(database, "", KES, clock=fixed_clock)
+        add_partner(database, "", KES, by=SYSTEM, clock=fixed_clock)
 
 
 def test_an_issued_key_proves_its_partner(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    issued = issue_api_key(database, partner.id, clock=fixed_clock)
+    issued = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock)
     with database.read() as connection:
         assert authenticate(connection, issued.secret_text, fixed_clock.now()) == partner
         assert list_api_keys(connection, partner.id) == [issued.key]
@@ -86,8 +91,8 @@ def test_an_issued_key_proves_its_partner(
 def test_two_keys_of_a_partner_differ(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    first = issue_api_key(database, partner.id, clock=fixed_clock)
-    second = issue_api_key(database, partner.id, clock=fixed_clock)
+    first = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock)
+    second = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock)
     assert first.key.prefix != second.key.prefix
     assert first.secret_text[-64:] != second.secret_text[-64:]
 
@@ -95,7 +100,7 @@ def test_two_keys_of_a_partner_differ(
 def test_the_secret_is_nowhere_in_the_database(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    issued = issue_api_key(database, partner.id, clock=fixed_clock)
+    issued = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock)
     secret = issued.secret_text.rpartition("_")[2]
     with database.read() as connection:
         row = connection.execute(select(api_keys)).one()
@@ -107,7 +112,7 @@ def test_the_secret_is_nowhere_in_the_database(
 def test_a_wrong_key_proves_nothing(
     database: Database, partner: Partner, fixed_clock: FixedClock, spoil: str
 ) -> None:
-    text = issue_api_key(database, partner.id, clock=fixed_clock).secret_text
+    text = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock).secret_text
     other_digit = "0" if text[-1] != "0" else "1"
     spoiled = {
         "last digit": text[:-1] + other_digit,
@@ -120,9 +125,9 @@ def test_a_wrong_key_proves_nothing(
 def test_a_revoked_key_proves_nothing(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    issued = issue_api_key(database, partner.id, clock=fixed_clock)
+    issued = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock)
     end = fixed_clock.now() + timedelta(hours=1)
-    assert revoke_api_key(database, issued.key.prefix, at=end).revoked_at == end
+    assert revoke_at(database, fixed_clock, issued.key.prefix, end).revoked_at == end
     with database.read() as connection:
         assert authenticate(connection, issued.secret_text, fixed_clock.now()) == partner
         with pytest.raises(UnauthenticatedError):
@@ -132,26 +137,26 @@ def test_a_revoked_key_proves_nothing(
 def test_an_end_moves_earlier_and_never_later(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    prefix = issue_api_key(database, partner.id, clock=fixed_clock).key.prefix
+    prefix = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock).key.prefix
     now = fixed_clock.now()
     hour = timedelta(hours=1)
-    assert revoke_api_key(database, prefix, at=now + 2 * hour).revoked_at == now + 2 * hour
-    assert revoke_api_key(database, prefix, at=now + hour).revoked_at == now + hour
-    assert revoke_api_key(database, prefix, at=now + 3 * hour).revoked_at == now + hour
+    assert revoke_at(database, fixed_clock, prefix, now + 2 * hour).revoked_at == now + 2 * hour
+    assert revoke_at(database, fixed_clock, prefix, now + hour).revoked_at == now + hour
+    assert revoke_at(database, fixed_clock, prefix, now + 3 * hour).revoked_at == now + hour
 
 
 def test_a_key_that_does_not_exist_is_not_revoked(
     database: Database, fixed_clock: FixedClock
 ) -> None:
     with pytest.raises(APIKeyNotFoundError):
-        revoke_api_key(database, "0" * 12, at=fixed_clock.now())
+        revoke_at(database, fixed_clock, "0" * 12, fixed_clock.now())
 
 
 def test_the_database_gives_no_revoked_key_back(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    prefix = issue_api_key(database, partner.id, clock=fixed_clock).key.prefix
-    revoke_api_key(database, prefix, at=fixed_clock.now())
+    prefix = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock).key.prefix
+    revoke_at(database, fixed_clock, prefix, fixed_clock.now())
     with (
         pytest.raises(IntegrityError, match="api_keys:revoked"),
         database.unit_of_work() as uow,
@@ -172,11 +177,14 @@ def test_the_database_gives_no_revoked_key_back(
 def test_a_suspended_partner_is_told_so_only_with_its_own_key(
     database: Database, partner: Partner, fixed_clock: FixedClock
 ) -> None:
-    text = issue_api_key(database, partner.id, clock=fixed_clock).secret_text
-    change_status(database, partner.id, PartnerStatus.SUSPENDED)
+    text = issue_api_key(database, partner.id, by=SYSTEM, clock=fixed_clock).secret_text
+    change_status(database, partner.id, PartnerStatus.SUSPENDED, by=SYSTEM, clock=fixed_clock)
     with database.read() as connection:
         with pytest.raises(PartnerSuspendedError, match="Acme"):
             authenticate(connection, text, fixed_clock.now())
         with pytest.raises(UnauthenticatedError):
             authenticate(connection, text[:-64] + "0" * 64, fixed_clock.now())
-    assert change_status(database, partner.id, PartnerStatus.ACTIVE) == partner
+    assert (
+        change_status(database, partner.id, PartnerStatus.ACTIVE, by=SYSTEM, clock=fixed_clock)
+        == partner
+    )

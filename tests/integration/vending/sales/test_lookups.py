@@ -11,6 +11,7 @@ from vending.partners.service import add_partner
 from vending.sales import repository
 from vending.sales.errors import SaleNotFoundError, SaleNotReprintableError
 from vending.sales.service.lookups import load_document, load_sale, load_sale_by_key, reprint
+from vending.values.actor import SYSTEM
 from vending.values.identifiers import IdempotencyKey, SaleId
 
 
@@ -35,7 +36,7 @@ def test_sale_is_found_by_id_and_by_key(shop: Shop) -> None:
 
 def test_other_partner_finds_nothing(shop: Shop) -> None:
     sale_id = SaleId(uuid.UUID(shop.issue("k1")["id"]))
-    rival = add_partner(shop.database, "Rival", KES, clock=shop.clock)
+    rival = add_partner(shop.database, "Rival", KES, by=SYSTEM, clock=shop.clock)
     with shop.database.read() as connection:
         with pytest.raises(SaleNotFoundError):
             load_sale(connection, rival.id, sale_id)

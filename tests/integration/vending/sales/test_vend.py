@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.books import count_rows, find_broken
 from tests.support.shop import KES, TARIFF, Shop, code_of, document_of, pan_of
+from tests.support.tariffs import add_version
 from tests.support.vending_keys import DEMO, DUTK_1993, DUTK_2035, EXPIRED, RETIRED
 from vending.keystore.components import KeyImport
 from vending.ledger.service import read_balances
@@ -24,7 +25,7 @@ from vending.sales.service.quotes import quote
 from vending.sales.service.vend import vend
 from vending.sts import BaseDate
 from vending.tariffs.model import TariffDraft
-from vending.tariffs.service import add_version
+from vending.values.actor import SYSTEM
 from vending.values.identifiers import QuoteId
 from vending.values.money import Currency, Money
 
@@ -92,7 +93,7 @@ def test_same_key_with_any_other_body_is_refused(shop: Shop, change: dict[str, o
 
 
 def test_key_belongs_to_its_partner(shop: Shop) -> None:
-    rival = add_partner(shop.database, "Rival", KES, clock=shop.clock)
+    rival = add_partner(shop.database, "Rival", KES, by=SYSTEM, clock=shop.clock)
     first = shop.sell(shop.request("k1"))
     second = shop.sell(shop.request("k1", partner=rival))
     assert document_of(first)["id"] != document_of(second)["id"]
@@ -186,7 +187,7 @@ def _blocked(shop: Shop) -> VendRequest:
         shop.database,
         shop.meters[0].pan,
         MeterState.BLOCKED,
-        actor="test",
+        by=SYSTEM,
         reason="theft",
         clock=shop.clock,
     )
@@ -240,7 +241,7 @@ def _quote_of_other_tariff(shop: Shop) -> VendRequest:
 
 
 def _quote_of_other_partner(shop: Shop) -> VendRequest:
-    rival = add_partner(shop.database, "Rival", KES, clock=shop.clock)
+    rival = add_partner(shop.database, "Rival", KES, by=SYSTEM, clock=shop.clock)
     return replace(shop.request("k", partner=rival), quote_id=_quoted(shop))
 
 
@@ -389,7 +390,7 @@ def _start_tariff_early(shop: Shop) -> None:
     """Put the first version of the tariff a long time back, as if it had always been."""
     shop.clock.jump_to(datetime(2020, 1, 1, tzinfo=UTC))
     _add_tariff(shop, "OLD-1")
-    change_tariff(shop.database, shop.meters[-1].pan, tariff_code="OLD-1", currency=KES)
+    change_tariff(shop.database, shop.meters[-1].pan, tariff_code="OLD-1", currency=KES, by=SYSTEM, clock=shop.clock)
 
 
 def test_identifiers_rise_across_a_key_change(shop: Shop) -> None:

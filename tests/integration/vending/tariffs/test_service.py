@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.support.racing_clock import RacingClock
+from tests.support.tariffs import add_version
 from vending.persistence.engine import Database
 from vending.tariffs.errors import (
     TariffBackdatedError,
@@ -13,7 +14,6 @@ from vending.tariffs.errors import (
 )
 from vending.tariffs.model import TariffDraft
 from vending.tariffs.service import (
-    add_version,
     find_currencies,
     find_effective,
     list_versions,

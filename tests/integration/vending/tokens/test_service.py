@@ -14,7 +14,7 @@ from vending.persistence.idempotency import idempotency_keys
 from vending.sales.service.quotes import quote
 from vending.sales.tables import declined_sales, sale_quotes, sales
 from vending.tokens import repository
-from vending.tokens.service import open_tokens, open_tokens_of_sale
+from vending.tokens.service.sealed import open_tokens, open_tokens_of_sale
 from vending.tokens.tables import issued_tokens
 from vending.values.identifiers import SaleId, TokenId
 

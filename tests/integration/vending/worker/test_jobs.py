@@ -184,6 +184,7 @@ def test_untrusted_clock_is_shown_and_raised(town: Town, context: WorkerContext)
         metrics=context.metrics,
         delivery=context.delivery,
         resolve_open_sales=context.resolve_open_sales,
+        finish_open_orders=context.finish_open_orders,
         beat_clock=jump,
     )
     with pytest.raises(ClockJumpedError):

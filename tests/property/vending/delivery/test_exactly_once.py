@@ -29,8 +29,10 @@ from vending.delivery.service import deliver_due, doubt_stale
 from vending.meters.model import Meter
 from vending.persistence import migrate
 from vending.persistence.engine import create_database
+from vending.values.actor import Actor, ActorKind
 from vending.values.clock import FixedClock
 
+AMINA = Actor(ActorKind.OPERATOR, "amina")
 START = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 METER_COUNT = 2
 TOKEN_COUNT_MAX = 8
@@ -134,7 +136,7 @@ class Delivering(RuleBasedStateMachine):
         for _, command in self.look():
             if command.state is S.NEEDS_HUMAN:
                 with self.town.database.unit_of_work() as uow:
-                    try_again(uow.connection, command.id, actor="amina", now=self.town.clock.now())
+                    try_again(uow.connection, command.id, by=AMINA, clock=self.town.clock)
                     uow.commit()
 
     def look(self) -> list[tuple[IssuedToken, Command]]:

@@ -12,12 +12,9 @@ from vending.ledger.model import AccountKind
 from vending.meters.errors import MeterNotVendableError
 from vending.meters.model import MeterState
 from vending.sales.errors import (
-    BaseDateExhaustedError,
-    BaseDateNotStartedError,
     MeterBusyError,
     QuoteChangedError,
     QuoteExpiredError,
-    TooManyTokensError,
 )
 from vending.sales.model import Sale, StoredQuote, VendRequest
 from vending.sales.rules import (
@@ -34,6 +31,11 @@ from vending.sales.rules import (
 from vending.sts import BaseDate
 from vending.tariffs.errors import AmountTooLowError
 from vending.tariffs.rules import compute_quote
+from vending.tokens.errors import (
+    BaseDateExhaustedError,
+    BaseDateNotStartedError,
+    TooManyTokensError,
+)
 from vending.values.identifiers import EntryId, MeterId, PartnerId, QuoteId, SaleId, TariffId
 from vending.values.money import Money
 

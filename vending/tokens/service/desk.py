@@ -1,0 +1,40 @@
+"""What the making of tokens outside a sale works with; put together in `vending.bootstrap`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vending.custody.model import LimitPolicy
+from vending.keystore.port import SecurityModule
+from vending.keystore.sealing import Sealer
+from vending.persistence.engine import Database
+from vending.values.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLimits:
+    """The bounds that a utility sets."""
+
+    tid_ahead_limit_min: int
+    free_units_month_max_wh: int
+    """What one meter may get for nothing in a calendar month."""
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenDesk:
+    """The database, the clock, the keys and the rules of one utility."""
+
+    database: Database
+    clock: Clock
+    require_trusted: Callable[[Connection], datetime]
+    """Returns the time now; raises while the clock cannot be trusted, so that nothing is dated."""
+    security_module: SecurityModule
+    token_sealer: Sealer
+    limits: OrderLimits
+    policy: LimitPolicy
+    """What the ceilings of keys go by."""
+    draw_rnd: Callable[[], int]
+    """Returns the 4 bits of RND of the next token."""

@@ -1,0 +1,89 @@
+"""Looks at tokens: who sees digits is recorded, and for what, before they are shown."""
+
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vending.meters.rules import parse_meter_number
+from vending.meters.service import load_meter
+from vending.operators.model import SignedIn
+from vending.operators.permissions import Permission
+from vending.persistence.audit import AuditEvent, record
+from vending.tokens import repository
+from vending.tokens.errors import TokenNotFoundError, TokenOrderNotFoundError
+from vending.tokens.model import NewToken, TokenOrder, TokenRecord
+from vending.tokens.repository import find_replacement
+from vending.tokens.rules import require_reason
+from vending.tokens.service.desk import TokenDesk
+from vending.tokens.service.sealed import open_tokens
+from vending.values.identifiers import TokenId, TokenOrderId
+
+__all__ = [
+    "LIST_COUNT_MAX",
+    "find_replacement",
+    "find_token",
+    "list_tokens",
+    "load_order",
+    "view_token",
+]
+
+LIST_COUNT_MAX: Final = 200
+
+
+def view_token(token_id: TokenId, desk: TokenDesk, *, by: SignedIn, purpose: str) -> NewToken:
+    """Return a token with its digits, once it is recorded who sees them and for what.
+
+    Raises:
+        PermissionDeniedError: The operator may not see digits.
+        TokenRequestInvalidError: No purpose is given.
+        TokenNotFoundError: No token has this id.
+        SealBrokenError: The row was altered or moved.
+    """
+    by.require(Permission.TOKENS_VIEW)
+    require_reason(purpose)
+    with desk.database.unit_of_work() as uow:
+        token = open_tokens(uow.connection, [token_id], desk.token_sealer).get(token_id)
+        if token is None:
+            raise TokenNotFoundError(token_id)
+        details = {"token": str(token_id), "purpose": purpose}
+        subject = f"meter:{token.record.meter_pan.digits}"
+        event = AuditEvent(by.actor, "token.viewed", subject, details)
+        record(uow.connection, [event], desk.clock)
+        uow.commit()
+    return token
+
+
+def list_tokens(
+    connection: Connection, number: str, *, limit: int = LIST_COUNT_MAX
+) -> tuple[list[TokenRecord], list[TokenOrder]]:
+    """Return the newest tokens of a meter, without digits, and the orders of those no sale made.
+
+    Raises:
+        MeterNumberInvalidError: The number is no DRN and no MeterPAN.
+        MeterCheckDigitError: Its check digit is wrong.
+        MeterNotFoundError: The register has none of this number.
+    """
+    assert 1 <= limit <= LIST_COUNT_MAX, "a list is bounded"
+    meter = load_meter(connection, parse_meter_number(number))
+    return (
+        repository.list_tokens(connection, meter.id, limit=limit),
+        repository.list_orders(connection, meter.id, limit=limit),
+    )
+
+
+def find_token(connection: Connection, token_id: TokenId) -> TokenRecord | None:
+    """Return a token without its digits; None: there is none of this id."""
+    found = repository.load_tokens(connection, [token_id])
+    return found[0][0] if found else None
+
+
+def load_order(connection: Connection, order_id: TokenOrderId) -> TokenOrder:
+    """Return an order.
+
+    Raises:
+        TokenOrderNotFoundError: There is none of this id.
+    """
+    order = repository.find_order(connection, order_id)
+    if order is None:
+        raise TokenOrderNotFoundError(order_id)
+    return order
