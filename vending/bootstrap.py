@@ -31,15 +31,15 @@ from vending.sales.rules import ClockLimits
 from vending.sales.service.clock_guard import ClockGuard
 from vending.sales.service.desk import SaleLimits, SalesDesk
 from vending.settings import Settings, SettingsError
-from vending.values.clock import Clock, SystemClock
 from vending.tokens.service.desk import OrderLimits, TokenDesk
+from vending.values.clock import Clock, SystemClock
 
 RND_BITS: Final = 4
 WH_PER_KWH: Final = 1000
 OPENID_RETURN_PATH: Final = "/openid"
 """Of the page to which the OpenID provider sends a browser back."""
-
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 
 class KeyStoreSecretMissingError(VendingError):
     """Nothing was set that opens the key store."""
@@ -66,7 +66,6 @@ class Container:
     key_store: KeyStoreFollower
     security_module: SecurityModule
     desk: SalesDesk
-    sign_in_desk: SignInDesk
     close_module: Callable[[], None] = field(default=lambda: None, kw_only=True)
     sign_in_desk: SignInDesk
 
@@ -90,9 +89,6 @@ class Container:
         )
 
     @property
-        )
-
-    @property
     def store(self) -> OpenKeyStore:
         """Return the key store as it was last seen whole."""
         return self.key_store.store
@@ -104,9 +100,9 @@ class Container:
 
     def close(self) -> None:
         """Give every connection back."""
+        self.close_module()
         if self.sign_in_desk.openid is not None:
             self.sign_in_desk.openid.close()
-        self.close_module()
         self.database.close()
 
 
@@ -287,6 +283,8 @@ def _build_desk(
         limits=SaleLimits(
             tid_ahead_limit_min=settings.tid_ahead_limit_min,
             quote_lifetime=timedelta(seconds=settings.quote_lifetime_s),
+            refund_limit_minor=settings.refund_limit_minor,
+            replacement_limit_wh=settings.replacement_limit_wh,
         ),
         policy=limit_policy(settings, clock),
         draw_rnd=lambda: secrets.randbits(RND_BITS),
@@ -295,8 +293,6 @@ def _build_desk(
 
 def limit_policy(settings: Settings, clock: Clock) -> LimitPolicy:
     """Return what the ceilings of keys go by; money is in the currency of the settings."""
-            refund_limit_minor=settings.refund_limit_minor,
-            replacement_limit_wh=settings.replacement_limit_wh,
     kwh, minor = settings.ceiling_energy_kwh, settings.ceiling_money_minor
     free_kwh = settings.ceiling_free_energy_kwh
     return LimitPolicy(
