@@ -23,6 +23,7 @@ from vending.sales.service.vend import vend
 from vending.settings import Settings
 from vending.sts.dkga import derive_decoder_key
 from vending.sts.keys import VendingKey
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.worker.loop import run_worker
 
@@ -80,7 +81,14 @@ def utility(
     drn, sgc = meter.pan.drn.digits, meter.sgc.digits
     file.write_text(FLEET.format(drn=drn, sgc=sgc, key=key.material.hex()), "utf-8")
     with running_fleet(load_fleet(file)) as fleet:
-        change_link(sqlite_database, meter.pan, profile="reference_prepay", link=fleet.link(drn))
+        change_link(
+            sqlite_database,
+            meter.pan,
+            profile="reference_prepay",
+            link=fleet.link(drn),
+            by=SYSTEM,
+            clock=fixed_clock,
+        )
         settings = Settings(meter_timeout_ms=500, worker_poll_ms=10)
         yield Utility(shop, shop.container(settings), fleet)
 

@@ -39,7 +39,10 @@ class Chain:
         with self.database.unit_of_work() as uow:
             for number in range(count):
                 self.clock.advance(timedelta(milliseconds=1))
-                details: dict[str, Json] = {"receipt_number": f"R-{number:04}", "tender_minor": number}
+                details: dict[str, Json] = {
+                    "receipt_number": f"R-{number:04}",
+                    "tender_minor": number,
+                }
                 event = AuditEvent(KIOSK, action, f"sale:{number}", details)
                 record(uow.connection, [event], self.clock)
             uow.commit()

@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress, TaskID
 from sqlalchemy import Connection
 
-from vending.cli.access import needs
+from vending.cli.access import acting, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, progress_bar
 from vending.customers.importing import import_customers
@@ -79,6 +79,7 @@ def take_meters(
         report = import_meters(
             database,
             source,
+            by=acting(),
             clock=clock,
             references=references,
             dry_run=dry_run,

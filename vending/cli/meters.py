@@ -4,8 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from vending.cli.access import needs
-from vending.cli.arguments import name_actor
+from vending.cli.access import acting, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
 from vending.meters.model import Meter, MeterState
@@ -59,9 +58,7 @@ def move(
     """Move a meter to another state, such as `commissioned`."""
     pan = parse_meter_number(meter)
     with opened_database(data) as (_, database):
-        moved = change_state(
-            database, pan, target, actor=name_actor(), reason=reason, clock=SystemClock()
-        )
+        moved = change_state(database, pan, target, by=acting(), reason=reason, clock=SystemClock())
     print_document(_row(moved), as_json=as_json)
 
 
@@ -82,7 +79,9 @@ def link(
     """Say how a meter is reached; without options, by its keypad alone."""
     pan = parse_meter_number(meter)
     with opened_database(data) as (_, database):
-        changed = change_link(database, pan, profile=profile, link=address)
+        changed = change_link(
+            database, pan, profile=profile, link=address, by=acting(), clock=SystemClock()
+        )
     print_document(_row(changed), as_json=as_json)
 
 

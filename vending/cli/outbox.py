@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from vending.cli.access import needs
+from vending.cli.access import acting, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document
 from vending.operators.permissions import Permission
@@ -47,6 +47,6 @@ def release(
 ) -> None:
     """Let the worker try these messages again, once their cause is mended."""
     with opened_database(data) as (_, database), database.unit_of_work() as uow:
-        count = release_parked(uow.connection, message_ids, now=SystemClock().now())
+        count = release_parked(uow.connection, message_ids, by=acting(), clock=SystemClock())
         uow.commit()
     print_document({"released": count}, as_json=as_json)

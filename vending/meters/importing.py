@@ -10,8 +10,10 @@ from vending.meters import repository
 from vending.meters.model import MeterRow
 from vending.meters.rules import METER_COLUMNS, parse_meter_row
 from vending.meters.service import make_meter
+from vending.persistence.audit import AuditEvent, record
 from vending.persistence.engine import Database
 from vending.persistence.file_import import check_file, write_file
+from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.csv_rows import (
     Finding,
@@ -43,10 +45,11 @@ class MeterReferences:
     find_currencies: Callable[[Connection, Collection[str]], Mapping[str, Currency]]
 
 
-def import_meters(
+def import_meters(  # noqa: PLR0913 # who, when, from where, against what: none stands for another
     database: Database,
     source: BinaryIO,
     *,
+    by: Actor,
     clock: Clock,
     references: MeterReferences,
     dry_run: bool,
@@ -66,6 +69,8 @@ def import_meters(
         stored = repository.insert_meters(
             connection, [make_meter(meter, clock) for meter in new], registered_at=clock.now()
         )
+        rows = {"first_row": batch[0].row, "last_row": batch[-1].row, "meters": len(stored)}
+        record(connection, [AuditEvent(by, "meters.imported", "meters", {**rows})], clock)
         # Another import may have stored some since the check.
         return _list_registered(batch, {r.record.meter.pan.digits for r in batch} - stored)
 

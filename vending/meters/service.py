@@ -24,9 +24,12 @@ from vending.meters.repository import (
     stream_holdings,
 )
 from vending.meters.rules import check_transition, require_note
+from vending.persistence.audit import AuditEvent, record
+from vending.persistence.column_types import Json
 from vending.persistence.engine import Database
 from vending.sts.keys import KeyDerivation
 from vending.sts.pan import MeterPAN
+from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.identifiers import CustomerId, MeterId, new_uuid7
 from vending.values.money import Currency
@@ -56,7 +59,7 @@ __all__ = [
 PAGE_SIZE_MAX: Final = 1_000
 
 
-def register_meter(database: Database, new: NewMeter, *, clock: Clock) -> Meter:
+def register_meter(database: Database, new: NewMeter, *, by: Actor, clock: Clock) -> Meter:
     """Store a new meter and return it.
 
     Raises:
@@ -66,6 +69,8 @@ def register_meter(database: Database, new: NewMeter, *, clock: Clock) -> Meter:
     with database.unit_of_work() as uow:
         if not repository.insert_meters(uow.connection, [meter], registered_at=clock.now()):
             raise MeterAlreadyRegisteredError(new.pan.iain)
+        facts = {"meter_id": str(meter.id), "state": meter.state.value, **_key_facts(meter)}
+        record(uow.connection, [_event(by, "meter.registered", meter, facts)], clock)
         uow.commit()
     return meter
 
@@ -106,7 +111,7 @@ def list_meters(
 
 
 def change_state(
-    database: Database, pan: MeterPAN, target: MeterState, *, actor: str, reason: str, clock: Clock
+    database: Database, pan: MeterPAN, target: MeterState, *, by: Actor, reason: str, clock: Clock
 ) -> Meter:
     """Move a meter to another state, and keep who did it and why.
 
@@ -115,40 +120,66 @@ def change_state(
         MeterTransitionError: There is no way from its state to that one.
         MeterInvalidError: Actor or reason is empty or too long.
     """
-    require_note("actor", actor)
+    require_note("actor", by.name)
     require_note("reason", reason)
     with database.unit_of_work() as uow:
         meter = _lock_meter(uow.connection, pan)
         check_transition(meter.state, target)
         moved = replace(meter, state=target)
         repository.update_meter(uow.connection, moved)
+        change_id = new_uuid7(clock)
         repository.append_state_change(
             uow.connection,
             {
-                "id": new_uuid7(clock),
+                "id": change_id,
                 "meter_id": meter.id,
                 "at": clock.now(),
                 "origin": meter.state.value,
                 "target": target.value,
-                "actor": actor,
+                "actor": by.name,
                 "reason": reason,
             },
         )
+        facts: dict[str, Json] = {
+            "origin": meter.state.value,
+            "target": target.value,
+            "change_id": str(change_id),
+        }
+        record(uow.connection, [_event(by, "meter.state_changed", meter, facts)], clock)
         uow.commit()
     return moved
 
 
-def assign_customer(database: Database, pan: MeterPAN, customer_id: CustomerId | None) -> Meter:
+def assign_customer(
+    database: Database,
+    pan: MeterPAN,
+    customer_id: CustomerId | None,
+    *,
+    by: Actor,
+    clock: Clock,
+) -> Meter:
     """Give a meter to a customer, or to nobody; the customer must be registered.
 
     Raises:
         MeterNotFoundError: The register has none of this number.
     """
-    return _change(database, pan, lambda meter: replace(meter, customer_id=customer_id))
+
+    def edit(meter: Meter) -> tuple[Meter, AuditEvent]:
+        facts = {"customer_id": None if customer_id is None else str(customer_id)}
+        event = _event(by, "meter.assigned", meter, {**facts})
+        return replace(meter, customer_id=customer_id), event
+
+    return _change(database, pan, edit, clock)
 
 
 def change_link(
-    database: Database, pan: MeterPAN, *, profile: str | None, link: str | None
+    database: Database,
+    pan: MeterPAN,
+    *,
+    profile: str | None,
+    link: str | None,
+    by: Actor,
+    clock: Clock,
 ) -> Meter:
     """Say how a meter is reached from now on.
 
@@ -156,11 +187,22 @@ def change_link(
         MeterNotFoundError: The register has none of this number.
         MeterInvalidError: The link or the profile has not the form of one.
     """
-    return _change(database, pan, lambda meter: replace(meter, profile=profile, link=link))
+
+    def edit(meter: Meter) -> tuple[Meter, AuditEvent]:
+        event = _event(by, "meter.link_changed", meter, {"profile": profile, "link": link})
+        return replace(meter, profile=profile, link=link), event
+
+    return _change(database, pan, edit, clock)
 
 
 def change_tariff(
-    database: Database, pan: MeterPAN, *, tariff_code: str, currency: Currency
+    database: Database,
+    pan: MeterPAN,
+    *,
+    tariff_code: str,
+    currency: Currency,
+    by: Actor,
+    clock: Clock,
 ) -> Meter:
     """Move a meter to another tariff of the same currency: its customer's credit stays in it.
 
@@ -169,14 +211,16 @@ def change_tariff(
         MeterInvalidError: The tariff is in another currency, or its code has not the form of one.
     """
 
-    def edit(meter: Meter) -> Meter:
+    def edit(meter: Meter) -> tuple[Meter, AuditEvent]:
         if meter.currency != currency:
             raise MeterInvalidError(
                 field="tariff_code", wanted=f"a tariff in {meter.currency}, the meter's currency"
             )
-        return replace(meter, tariff_code=tariff_code)
+        facts: dict[str, Json] = {"from": meter.tariff_code, "to": tariff_code}
+        event = _event(by, "meter.tariff_changed", meter, facts)
+        return replace(meter, tariff_code=tariff_code), event
 
-    return _change(database, pan, edit)
+    return _change(database, pan, edit, clock)
 
 
 def record_key(connection: Connection, pan: MeterPAN, key: MeterKey) -> Meter:
@@ -204,12 +248,26 @@ def record_keys(
     repository.update_keys(connection, keys)
 
 
-def _change(database: Database, pan: MeterPAN, edit: Callable[[Meter], Meter]) -> Meter:
+def _change(
+    database: Database,
+    pan: MeterPAN,
+    edit: Callable[[Meter], tuple[Meter, AuditEvent]],
+    clock: Clock,
+) -> Meter:
     with database.unit_of_work() as uow:
-        meter = edit(_lock_meter(uow.connection, pan))
+        meter, event = edit(_lock_meter(uow.connection, pan))
         repository.update_meter(uow.connection, meter)
+        record(uow.connection, [event], clock)
         uow.commit()
     return meter
+
+
+def _event(by: Actor, action: str, meter: Meter, facts: Mapping[str, Json]) -> AuditEvent:
+    return AuditEvent(by, action, f"meter:{meter.pan.digits}", facts)
+
+
+def _key_facts(meter: Meter) -> dict[str, Json]:
+    return {"sgc": meter.sgc.digits, "krn": meter.krn, "kt": meter.kt.value, "ti": meter.ti.digits}
 
 
 def _lock_meter(connection: Connection, pan: MeterPAN) -> Meter:

@@ -29,9 +29,12 @@ from sqlalchemy import (
     update,
 )
 
+from vending.persistence.audit import AuditEvent, record
 from vending.persistence.base import metadata
 from vending.persistence.bulk import insert_rows
 from vending.persistence.column_types import Json, JSONColumn, UTCDateTime, UUIDColumn
+from vending.values.actor import Actor
+from vending.values.clock import Clock
 from vending.values.identifiers import OutboxId
 
 LEASE_LIMIT_MAX: Final = 1_000
@@ -229,15 +232,27 @@ def list_parked(connection: Connection) -> list[ParkedMessage]:
     ]
 
 
-def release_parked(connection: Connection, ids: Sequence[uuid.UUID], *, now: datetime) -> int:
+def release_parked(
+    connection: Connection, ids: Sequence[uuid.UUID], *, by: Actor, clock: Clock
+) -> int:
     """Make parked messages due again; return how many there were."""
     if not ids:
         return 0
-    return connection.execute(
+    released = connection.execute(
         update(outbox)
         .where(outbox.c.id.in_(ids), outbox.c.parked_at.is_not(None))
-        .values(parked_at=None, due_at=now)
-    ).rowcount
+        .values(parked_at=None, due_at=clock.now())
+        .returning(outbox.c.id, outbox.c.topic)
+    ).all()
+    record(
+        connection,
+        [
+            AuditEvent(by, "outbox.released", f"outbox:{row.id}", {"topic": row.topic})
+            for row in released
+        ],
+        clock,
+    )
+    return len(released)
 
 
 def age_of_oldest(connection: Connection, now: datetime) -> timedelta | None:

@@ -14,6 +14,7 @@ from vending.meters.tables import meter_tids, meters
 from vending.persistence.engine import Database
 from vending.sts.pan import MeterPAN
 from vending.sts.tid import BaseDate
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 MakeMeter = Callable[..., NewMeter]
@@ -105,7 +106,7 @@ def test_the_database_itself_keeps_what_a_meter_is(
     statement: object,
     refusal: str,
 ) -> None:
-    register_meter(database, make_new_meter(), clock=fixed_clock)
+    register_meter(database, make_new_meter(), by=SYSTEM, clock=fixed_clock)
     with pytest.raises(IntegrityError, match=refusal), database.unit_of_work() as uow:
         uow.connection.execute(statement)  # type: ignore[call-overload] # the table holds both kinds
 
@@ -113,7 +114,7 @@ def test_the_database_itself_keeps_what_a_meter_is(
 def test_locked_meters_are_those_that_exist(
     database: Database, make_new_meter: MakeMeter, fixed_clock: FixedClock
 ) -> None:
-    meter = register_meter(database, make_new_meter(1), clock=fixed_clock)
+    meter = register_meter(database, make_new_meter(1), by=SYSTEM, clock=fixed_clock)
     with database.unit_of_work() as uow:
         found = lock_meters(uow.connection, [meter.pan, make_new_meter(2).pan])
         assert found == {meter.pan: meter}
@@ -136,7 +137,7 @@ def test_two_batches_of_the_same_meters_take_turns(
     for serial in range(20):
         fixed_clock.advance(timedelta(seconds=1))
         registered.append(
-            register_meter(postgres_database, make_new_meter(serial), clock=fixed_clock)
+            register_meter(postgres_database, make_new_meter(serial), by=SYSTEM, clock=fixed_clock)
         )
     pans = [meter.pan for meter in registered]
     second_has_locked = Event()

@@ -29,19 +29,22 @@ from vending.meters.service import (
     register_meter,
 )
 from vending.meters.tables import meter_state_changes
+from vending.persistence.audit import audit_events
 from vending.persistence.engine import Database
 from vending.sts.keys import SGC, TI, KeyType
 from vending.sts.tid import BaseDate
+from vending.values.actor import SYSTEM, Actor, ActorKind
 from vending.values.clock import FixedClock
 from vending.values.identifiers import CustomerId, MeterId, new_uuid7
 from vending.values.money import Currency
 
 MakeMeter = Callable[..., NewMeter]
+ANN = Actor(ActorKind.OPERATOR, "ann", UUID(int=7))
 
 
 @pytest.fixture
 def meter(database: Database, make_new_meter: MakeMeter, fixed_clock: FixedClock) -> Meter:
-    return register_meter(database, make_new_meter(), clock=fixed_clock)
+    return register_meter(database, make_new_meter(), by=SYSTEM, clock=fixed_clock)
 
 
 def load(database: Database, meter: Meter) -> Meter:
@@ -58,7 +61,7 @@ def test_a_meter_is_found_again_with_every_field(
         link="modbus-tcp://10.0.0.1:502/1",
         location=Location("人民路 1 号", -1_286_389, 36_817_223),
     )
-    registered = register_meter(database, full, clock=fixed_clock)
+    registered = register_meter(database, full, by=SYSTEM, clock=fixed_clock)
     assert load(database, registered) == registered
     assert registered.location == full.location
     with database.read() as connection:
@@ -70,7 +73,8 @@ def test_meters_are_found_by_their_ids(
     database: Database, make_new_meter: MakeMeter, fixed_clock: FixedClock
 ) -> None:
     one, other, _ = (
-        register_meter(database, make_new_meter(serial), clock=fixed_clock) for serial in range(3)
+        register_meter(database, make_new_meter(serial), by=SYSTEM, clock=fixed_clock)
+        for serial in range(3)
     )
     unknown = MeterId(new_uuid7(fixed_clock))
     with database.read() as connection:
@@ -89,7 +93,7 @@ def test_a_number_is_registered_once(
     database: Database, meter: Meter, make_new_meter: MakeMeter, fixed_clock: FixedClock
 ) -> None:
     with pytest.raises(MeterAlreadyRegisteredError, match=meter.pan.iain):
-        register_meter(database, replace(make_new_meter(), krn=2), clock=fixed_clock)
+        register_meter(database, replace(make_new_meter(), krn=2), by=SYSTEM, clock=fixed_clock)
     assert load(database, meter) == meter
 
 
@@ -100,9 +104,9 @@ def test_a_meter_that_does_not_exist_is_not_found(
     with database.read() as connection, pytest.raises(MeterNotFoundError, match=pan.iain):
         load_meter(connection, pan)
     with pytest.raises(MeterNotFoundError):
-        assign_customer(database, pan, None)
+        assign_customer(database, pan, None, by=SYSTEM, clock=fixed_clock)
     with pytest.raises(MeterNotFoundError):
-        change_state(database, pan, MeterState.BLOCKED, actor="ann", reason="x", clock=fixed_clock)
+        change_state(database, pan, MeterState.BLOCKED, by=ANN, reason="x", clock=fixed_clock)
 
 
 def test_pages_show_every_meter_once(
@@ -111,7 +115,9 @@ def test_pages_show_every_meter_once(
     registered = []
     for serial in range(5):
         fixed_clock.advance(timedelta(seconds=1))
-        registered.append(register_meter(database, make_new_meter(serial), clock=fixed_clock))
+        registered.append(
+            register_meter(database, make_new_meter(serial), by=SYSTEM, clock=fixed_clock)
+        )
     seen: list[Meter] = []
     after = None
     sizes = []
@@ -143,11 +149,13 @@ def test_a_page_without_bound_is_our_own_fault(database: Database, limit: int) -
 def test_meters_are_listed_by_state_and_customer(
     database: Database, meter: Meter, make_new_meter: MakeMeter, fixed_clock: FixedClock
 ) -> None:
-    stock = register_meter(database, make_new_meter(2, state=MeterState.STOCK), clock=fixed_clock)
+    stock = register_meter(
+        database, make_new_meter(2, state=MeterState.STOCK), by=SYSTEM, clock=fixed_clock
+    )
     customer = register_customer(
         database, NewCustomer(account_number="A-1", name="张三"), clock=fixed_clock
     )
-    assigned = assign_customer(database, meter.pan, customer.id)
+    assigned = assign_customer(database, meter.pan, customer.id, by=SYSTEM, clock=fixed_clock)
     with database.read() as connection:
         assert list_meters(connection, state=MeterState.STOCK).meters == (stock,)
         assert list_meters(connection, customer_id=customer.id).meters == (assigned,)
@@ -160,15 +168,20 @@ def test_a_meter_is_given_to_a_customer_and_taken_back(
     customer = register_customer(
         database, NewCustomer(account_number="A-1", name="张三"), clock=fixed_clock
     )
-    assert assign_customer(database, meter.pan, customer.id).customer_id == customer.id
+    assert (
+        assign_customer(database, meter.pan, customer.id, by=SYSTEM, clock=fixed_clock).customer_id
+        == customer.id
+    )
     assert load(database, meter).customer_id == customer.id
-    assert assign_customer(database, meter.pan, None) == meter
+    assert assign_customer(database, meter.pan, None, by=SYSTEM, clock=fixed_clock) == meter
     assert load(database, meter) == meter
 
 
-def test_a_meter_is_given_to_no_unknown_customer(database: Database, meter: Meter) -> None:
+def test_a_meter_is_given_to_no_unknown_customer(
+    database: Database, meter: Meter, fixed_clock: FixedClock
+) -> None:
     with pytest.raises(IntegrityError):
-        assign_customer(database, meter.pan, CustomerId(UUID(int=1)))
+        assign_customer(database, meter.pan, CustomerId(UUID(int=1)), by=SYSTEM, clock=fixed_clock)
     assert load(database, meter) == meter
 
 
@@ -179,7 +192,7 @@ def test_a_change_of_state_keeps_who_and_why(
         database,
         meter.pan,
         MeterState.BLOCKED,
-        actor="ann",
+        by=ANN,
         reason="tampered seal",
         clock=fixed_clock,
     )
@@ -204,32 +217,48 @@ def test_a_refused_change_of_state_changes_nothing(
     database: Database, meter: Meter, fixed_clock: FixedClock
 ) -> None:
     with pytest.raises(MeterTransitionError):
-        change_state(
-            database, meter.pan, MeterState.STOCK, actor="ann", reason="x", clock=fixed_clock
-        )
+        change_state(database, meter.pan, MeterState.STOCK, by=ANN, reason="x", clock=fixed_clock)
     with pytest.raises(MeterInvalidError, match="reason"):
-        change_state(
-            database, meter.pan, MeterState.BLOCKED, actor="ann", reason="", clock=fixed_clock
-        )
+        change_state(database, meter.pan, MeterState.BLOCKED, by=ANN, reason="", clock=fixed_clock)
     assert load(database, meter) == meter
     with database.read() as connection:
         assert connection.execute(select(meter_state_changes)).all() == []
 
 
-def test_a_link_is_changed_with_its_profile(database: Database, meter: Meter) -> None:
+def test_a_link_is_changed_with_its_profile(
+    database: Database, meter: Meter, fixed_clock: FixedClock
+) -> None:
     link = "modbus-rtu:///dev/ttyUSB0?unit=1&baud=9600"
-    changed = change_link(database, meter.pan, profile="reference_prepay", link=link)
+    changed = change_link(
+        database, meter.pan, profile="reference_prepay", link=link, by=SYSTEM, clock=fixed_clock
+    )
     assert load(database, meter) == changed
     assert (changed.profile, changed.link) == ("reference_prepay", link)
     with pytest.raises(MeterInvalidError):
-        change_link(database, meter.pan, profile=None, link=link)
+        change_link(database, meter.pan, profile=None, link=link, by=SYSTEM, clock=fixed_clock)
 
 
-def test_a_tariff_is_changed_within_the_currency(database: Database, meter: Meter) -> None:
-    changed = change_tariff(database, meter.pan, tariff_code="BIZ-1", currency=Currency("KES"))
+def test_a_tariff_is_changed_within_the_currency(
+    database: Database, meter: Meter, fixed_clock: FixedClock
+) -> None:
+    changed = change_tariff(
+        database,
+        meter.pan,
+        tariff_code="BIZ-1",
+        currency=Currency("KES"),
+        by=SYSTEM,
+        clock=fixed_clock,
+    )
     assert load(database, meter) == changed == replace(meter, tariff_code="BIZ-1")
     with pytest.raises(MeterInvalidError, match="a tariff in KES"):
-        change_tariff(database, meter.pan, tariff_code="X", currency=Currency("UGX"))
+        change_tariff(
+            database,
+            meter.pan,
+            tariff_code="X",
+            currency=Currency("UGX"),
+            by=SYSTEM,
+            clock=fixed_clock,
+        )
 
 
 def test_a_key_change_is_recorded_in_the_callers_transaction(
@@ -250,3 +279,29 @@ def test_a_key_change_is_recorded_in_the_callers_transaction(
         record_key(uow.connection, meter.pan, key)
         uow.commit()
     assert load(database, meter).key == key
+
+
+def test_every_change_is_recorded_with_who_did_it(
+    database: Database, meter: Meter, fixed_clock: FixedClock
+) -> None:
+    pan = meter.pan
+    change_state(database, pan, MeterState.BLOCKED, by=ANN, reason="theft", clock=fixed_clock)
+    assign_customer(database, pan, None, by=ANN, clock=fixed_clock)
+    change_link(database, pan, profile=None, link=None, by=ANN, clock=fixed_clock)
+    kes = Currency("KES")
+    change_tariff(database, pan, tariff_code="B-1", currency=kes, by=ANN, clock=fixed_clock)
+    with pytest.raises(MeterTransitionError):
+        change_state(database, pan, MeterState.STOCK, by=ANN, reason="x", clock=fixed_clock)
+    with database.read() as connection:
+        rows = connection.execute(select(audit_events).order_by(audit_events.c.id)).all()
+    assert [row.action for row in rows] == [
+        "meter.registered",
+        "meter.state_changed",
+        "meter.assigned",
+        "meter.link_changed",
+        "meter.tariff_changed",
+    ]
+    assert {row.subject for row in rows} == {f"meter:{meter.pan.digits}"}
+    assert {row.actor_id for row in rows[1:]} == {ANN.id}
+    assert rows[1].details["origin"] == "commissioned"
+    assert rows[1].details["target"] == "blocked"

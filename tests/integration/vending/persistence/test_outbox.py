@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from vending.persistence import outbox
 from vending.persistence.engine import Database
 from vending.persistence.outbox import Failure, LeasedMessage, Message
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.values.identifiers import OutboxId
 
@@ -115,8 +116,8 @@ def test_a_parked_message_waits_for_a_person(
     with database.unit_of_work() as uow:
         assert outbox.count_parked(uow.connection) == 1
         assert outbox.age_of_oldest(uow.connection, fixed_clock.now()) is None
-        assert outbox.release_parked(uow.connection, [], now=fixed_clock.now()) == 0
-        assert outbox.release_parked(uow.connection, ids, now=fixed_clock.now()) == 1
+        assert outbox.release_parked(uow.connection, [], by=SYSTEM, clock=fixed_clock) == 0
+        assert outbox.release_parked(uow.connection, ids, by=SYSTEM, clock=fixed_clock) == 1
         uow.commit()
     assert [message.id for message in lease()] == ids
 

@@ -390,7 +390,14 @@ def _start_tariff_early(shop: Shop) -> None:
     """Put the first version of the tariff a long time back, as if it had always been."""
     shop.clock.jump_to(datetime(2020, 1, 1, tzinfo=UTC))
     _add_tariff(shop, "OLD-1")
-    change_tariff(shop.database, shop.meters[-1].pan, tariff_code="OLD-1", currency=KES, by=SYSTEM, clock=shop.clock)
+    change_tariff(
+        shop.database,
+        shop.meters[-1].pan,
+        tariff_code="OLD-1",
+        currency=KES,
+        by=SYSTEM,
+        clock=shop.clock,
+    )
 
 
 def test_identifiers_rise_across_a_key_change(shop: Shop) -> None:
