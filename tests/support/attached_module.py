@@ -1,6 +1,6 @@
 """An attached security module on a pseudo-terminal, with the published keys in its registers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +50,8 @@ class AttachedBench:
     simulated: SimulatedSecurityModule
     module: AttachedSecurityModule
     address: str
+    blurt: Callable[[bytes], None]
+    """Puts bytes onto the line that nobody asked for."""
 
 
 def simulated_module(*, seed: int = 1, late_ms: int = 500) -> SimulatedSecurityModule:
@@ -90,9 +92,10 @@ def attached_bench(
     settings: list[RegisterSetting] | None = None,
 ) -> Iterator[AttachedBench]:
     simulated = simulated_module(late_ms=int(timeout_s * 1500))
-    with serving(simulated, TCPPort() if over_tcp else TerminalPort()) as address:
+    port = TCPPort() if over_tcp else TerminalPort()
+    with serving(simulated, port) as address:
         module = attach(address, timeout_s=timeout_s, demo_allowed=demo_allowed, settings=settings)
         try:
-            yield AttachedBench(simulated, module, address)
+            yield AttachedBench(simulated, module, address, port.write)
         finally:
             module.close()

@@ -1,10 +1,11 @@
 """A security module on a serial line, which holds the vending keys itself (STS 600-8-6).
 
 Each vending key lies in a numbered register of the module. What a register must hold stands in
-the settings; the module is asked when the line opens, and a register that answers as another is
-not used. Each token is read back by the module before it leaves here: it must carry the class,
-the TID and the amount that were asked for, under the same register and for the same meter. So an
-answer to another request, from another register or for another meter comes to nothing.
+the settings; the module is asked when the line opens, and again for each token: a register that
+answers as another is not used. Each token is read back by the module before it leaves here: it
+must carry the class, the TID and the amount that were asked for, under the same register and for
+the same meter. So an answer to another request, from another register or for another meter comes
+to nothing.
 
 The module chooses the 4 random bits itself. A repeat may therefore give other digits, with the
 same TID: of two such tokens the meter takes one.
@@ -389,8 +390,10 @@ class AttachedSecurityModule:
                 # From here on a token may exist, whatever happens.
                 failure = ModuleWrongTokenError()
                 if self._reads_as(tokens, request, wanted):
+                    self._examine_all(wanted.keys, ModuleAnswerLostError())
                     return tokens
-            self._examine_again(wanted.keys, failure)
+            self._line.distrust()
+            self._examine_all(wanted.keys, failure)
         raise failure or ModuleAnswerLostError()
 
     def _tokens_of(self, request: _MintRequest) -> tuple[TokenDigits, ...]:
@@ -398,13 +401,12 @@ class AttachedSecurityModule:
         assert isinstance(answer, messages.TokenAnswer | messages.KeyChangeAnswer)
         return answer.tokens
 
-    def _examine_again(self, keys: Sequence[KeyReference], failure: ModuleError) -> None:
-        """Settle the line and ask what the registers hold now.
+    def _examine_all(self, keys: Sequence[KeyReference], failure: ModuleError) -> None:
+        """Ask what the registers hold now: one may have been loaded anew since the line opened.
 
         Raises:
             ModuleError: They hold something else, or `failure`: the module went silent.
         """
-        self._line.distrust()
         try:
             for key in keys:
                 self._examine(self._settings[key])

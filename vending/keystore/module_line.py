@@ -116,20 +116,41 @@ class ModuleLine:
         self._stream.close()
 
     def _settle(self) -> None:
+        """Ask a question that issues nothing, and drop everything that comes before its answer.
+
+        What comes instead may have begun as noise on either side: then it is asked once more.
+
+        Raises:
+            ModuleUnavailableError: It was not answered.
+        """
         if self._is_settled and self._is_quiet():
             return
-        self._buffer, self._lines = LineBuffer(), deque()
         probe = self._probes[0]
         self._probes.rotate()
         try:
+            self._drop_what_waits()
             self._send(probe)
-            for _ in range(_LINES_DROPPED_MAX):
-                if _answers(self._next_line(), probe):
+            for count in range(_LINES_DROPPED_MAX):
+                if self._comes_answer_to(probe):
                     self._is_settled = True
                     return
-        except (TransportError, LineConfusedError) as error:
+                if count == 0:
+                    self._send(probe)
+        except TransportError as error:
             raise ModuleUnavailableError from error
         raise ModuleUnavailableError
+
+    def _comes_answer_to(self, probe: Request) -> bool:
+        try:
+            return _answers(self._next_line(), probe)
+        except LineConfusedError:
+            return False
+
+    def _drop_what_waits(self) -> None:
+        self._buffer, self._lines = LineBuffer(), deque()
+        for _ in range(_LINES_DROPPED_MAX):
+            if self._is_quiet():
+                return
 
     def _is_quiet(self) -> bool:
         """Return whether nothing waits to be read; a broken line is closed on the way."""
