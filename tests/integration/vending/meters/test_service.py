@@ -293,15 +293,16 @@ def test_every_change_is_recorded_with_who_did_it(
     with pytest.raises(MeterTransitionError):
         change_state(database, pan, MeterState.STOCK, by=ANN, reason="x", clock=fixed_clock)
     with database.read() as connection:
-        rows = connection.execute(select(audit_events).order_by(audit_events.c.id)).all()
-    assert [row.action for row in rows] == [
+        rows = {row.action: row for row in connection.execute(select(audit_events))}
+    assert rows.keys() == {
         "meter.registered",
         "meter.state_changed",
         "meter.assigned",
         "meter.link_changed",
         "meter.tariff_changed",
-    ]
-    assert {row.subject for row in rows} == {f"meter:{meter.pan.digits}"}
-    assert {row.actor_id for row in rows[1:]} == {ANN.id}
-    assert rows[1].details["origin"] == "commissioned"
-    assert rows[1].details["target"] == "blocked"
+    }
+    assert {row.subject for row in rows.values()} == {f"meter:{pan.digits}"}
+    assert rows.pop("meter.registered").actor_id is None
+    assert {row.actor_id for row in rows.values()} == {ANN.id}
+    moved = rows["meter.state_changed"].details
+    assert (moved["origin"], moved["target"]) == ("commissioned", "blocked")
