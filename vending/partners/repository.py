@@ -18,6 +18,9 @@ _LINES: Final = (
     .order_by(partners.c.id)
     .with_for_update(read=True, key_share=True)
 )
+_NAMES: Final = select(partners.c.id, partners.c.name).where(
+    partners.c.id.in_(bindparam("partner_ids", expanding=True))
+)
 """Built once: every batch of sales asks."""
 
 
@@ -65,6 +68,14 @@ def lock_partner(connection: Connection, partner_id: PartnerId) -> Partner | Non
     query = select(partners).where(partners.c.id == partner_id).with_for_update()
     row = connection.execute(query).one_or_none()
     return None if row is None else _to_partner(row)
+
+
+def find_names(
+    connection: Connection, partner_ids: Collection[PartnerId]
+) -> dict[PartnerId, str]:
+    """Return the names of the partners."""
+    found = connection.execute(_NAMES, {"partner_ids": list(partner_ids)})
+    return {PartnerId(row.id): row.name for row in found}
 
 
 def load_lines(connection: Connection, partner_ids: Collection[PartnerId]) -> dict[PartnerId, int]:

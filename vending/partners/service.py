@@ -22,7 +22,7 @@ from vending.partners.errors import (
     PartnerSuspendedError,
 )
 from vending.partners.model import APIKey, IssuedAPIKey, Partner, PartnerStatus
-from vending.partners.repository import list_api_keys, load_lines
+from vending.partners.repository import find_names, list_api_keys, load_lines
 from vending.partners.rules import (
     PREFIX_SIZE_BYTES,
     SECRET_SIZE_BYTES,
@@ -47,6 +47,7 @@ __all__ = [
     "add_partner",
     "authenticate",
     "change_status",
+    "find_names",
     "issue_api_key",
     "list_api_keys",
     "list_partners",

@@ -10,7 +10,8 @@ from vending.customers.service import find_customers
 from vending.errors import VendingError, canonical_json
 from vending.ledger.service import post_entries
 from vending.persistence.idempotency import Answer as StoredAnswer
-from vending.partners.service import load_lines
+from vending.partners.service import find_names, load_lines
+from vending.persistence.audit import AuditEvent, record
 from vending.persistence.idempotency import store_answers
 from vending.persistence.outbox import Message, append
 from vending.sales import repository
@@ -22,6 +23,7 @@ from vending.sales.service.desk import SalesDesk
 from vending.tariffs.model import Tariff
 from vending.tokens.model import NewToken, TokenKind, TokenRecord
 from vending.tokens.service.sealed import store_tokens
+from vending.values.actor import Actor, ActorKind
 from vending.values.identifiers import (
     CustomerId,
     EntryId,
@@ -66,6 +68,8 @@ def post_issued(
     store_tokens(connection, [_new_token(one, now) for one in issued], desk.token_sealer)
     append(connection, [_message(one, desk, now) for one in issued])
     _store(connection, [_seal(one.sale, bodies[one.sale.id], desk) for one in issued], now)
+    names = find_names(connection, {one.sale.partner_id for one in issued})
+    record(connection, [_event(one, names[one.sale.partner_id]) for one in issued], desk.clock)
     lines = load_lines(connection, {one.sale.partner_id for one in issued})
     entries = [
         entry_of(one.sale, EntryId(new_uuid7(desk.clock)), lines.get(one.sale.partner_id))
@@ -78,6 +82,31 @@ def post_issued(
     }
     post_entries(connection, entries, list(accounts.values()))
     return {sale_id: Answer(CREATED, body) for sale_id, body in bodies.items()}
+
+
+def _event(one: IssuedSale, partner_name: str) -> AuditEvent:
+    """Return what the audit log keeps of a sale: no digits, nobody's name but the partner's."""
+    sale, quote = one.sale, one.sale.quote
+    return AuditEvent(
+        Actor(ActorKind.PARTNER, partner_name, sale.partner_id),
+        SALE_ISSUED,
+        f"sale:{sale.id}",
+        {
+            "receipt_number": sale.receipt_number,
+            "token_id": str(one.token_id),
+            "meter_id": str(sale.meter_id),
+            "register": str(sale.register),
+            "tid": sale.tid,
+            "base_date": sale.base_date.value,
+            "currency": quote.tender.currency.code,
+            "tender_minor": quote.tender.minor,
+            "net_minor": quote.net.minor,
+            "vat_minor": quote.vat.minor,
+            "carried_forward_minor": quote.carried_forward.minor,
+            "units_on_token": quote.units_on_token,
+            "tariff": f"{quote.tariff_code}/{quote.tariff_version}",
+        },
+    )
 
 
 def answer_refusals(
