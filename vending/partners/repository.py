@@ -70,9 +70,7 @@ def lock_partner(connection: Connection, partner_id: PartnerId) -> Partner | Non
     return None if row is None else _to_partner(row)
 
 
-def find_names(
-    connection: Connection, partner_ids: Collection[PartnerId]
-) -> dict[PartnerId, str]:
+def find_names(connection: Connection, partner_ids: Collection[PartnerId]) -> dict[PartnerId, str]:
     """Return the names of the partners."""
     found = connection.execute(_NAMES, {"partner_ids": list(partner_ids)})
     return {PartnerId(row.id): row.name for row in found}
