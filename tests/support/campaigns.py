@@ -1,9 +1,7 @@
 """A utility with keys to change to: a shop whose store holds the next revision and base date."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tests.support.people import approve, sign_in_as
 from tests.support.shop import Shop, build_desk, build_shop
@@ -102,9 +100,14 @@ class Fleet:
         approve(self.database, self.clock, asked.id, self.custodian)
         return start_campaign(self.office, campaign.id, approval_id=asked.id, by=self.engineer)
 
-    def run(self, **drafted: Any) -> Campaign:
+    def run(
+        self,
+        target: CampaignTarget = TO_REVISION_2,
+        wanted: MeterFilter | None = None,
+        channels: frozenset[Channel] = ALL_CHANNELS,
+    ) -> Campaign:
         """A campaign that was drafted, approved and started, with every set made."""
-        campaign = self.start(self.draft(**drafted))
+        campaign = self.start(self.draft(target, wanted, channels))
         while issue_due(self.office):
             pass
         return campaign
@@ -116,6 +119,3 @@ class Fleet:
         """The meter as the register has it now."""
         with self.database.read() as connection:
             return load_meter(connection, self.shop.meters[place].pan)
-
-    def codes(self, documents: Sequence[dict[str, Any]]) -> list[str]:
-        return [str(one["code"]) for one in documents]
