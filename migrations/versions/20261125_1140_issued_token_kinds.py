@@ -26,7 +26,7 @@ ORDER_CHANGEABLE = {"state", "result_code", "changed_at"}
 APPROVAL_ON_SQLITE = "ALTER TABLE commands ADD COLUMN approval_id BLOB REFERENCES approvals (id)"
 NOT_REFUSED = sa.text("state <> 'refused'")
 IS_OPEN = sa.text("state = 'open'")
-TOKEN_COLUMNS = (
+COPIED = (
     "id, sale_id, meter_id, meter_pan, base_date, tid, rnd, kind, units, sgc, krn, last_four,"
     " sealed_digits, issued_at"
 )
@@ -102,7 +102,9 @@ def _create_token_orders() -> None:
     op.create_table(
         "token_orders",
         *columns,
-        sa.CheckConstraint("purpose IN ('management', 'free-units', 'replacement')", name="purpose"),
+        sa.CheckConstraint(
+            "purpose IN ('management', 'free-units', 'replacement')", name="purpose"
+        ),
         sa.CheckConstraint("state IN ('open', 'issued', 'refused')", name="state"),
         sa.CheckConstraint("(tid IS NULL) = (rnd IS NULL)", name="rnd_with_tid"),
         sa.CheckConstraint(
@@ -200,9 +202,7 @@ def _rebuild_tokens(*, widened: bool) -> None:
         *added,
         sqlite_strict=True,
     )
-    op.execute(
-        f"INSERT INTO issued_tokens ({TOKEN_COLUMNS}) SELECT {TOKEN_COLUMNS} FROM copied_tokens"
-    )
+    op.execute(f"INSERT INTO issued_tokens ({COPIED}) SELECT {COPIED} FROM copied_tokens")  # noqa: S608 # names of columns, ours
     op.execute("DROP TABLE copied_tokens")
     op.create_index(None, "issued_tokens", ["sale_id"])
     op.create_index(None, "issued_tokens", ["meter_id", "last_four"])

@@ -188,6 +188,7 @@ def build_shop(
     customer = register_customer(
         database,
         NewCustomer(account_number="A-1", name="Amina Wanjiru", language=Language.EN),
+        by=SYSTEM,
         clock=clock,
     )
     partner = add_partner(database, "Corner Shop", KES, by=SYSTEM, clock=clock)

@@ -103,7 +103,7 @@ def take_customers(
         _opened(file) as source,
     ):
         report = import_customers(
-            database, source, clock=SystemClock(), dry_run=dry_run, progress=_Bar(bar)
+            database, source, by=acting(), clock=SystemClock(), dry_run=dry_run, progress=_Bar(bar)
         )
     _print_report(report, dry_run=dry_run, as_json=as_json)
 

@@ -3,12 +3,14 @@
 VendingError
 ├── CustomerInvalidError            a field breaks a limit
 ├── CustomerNotFoundError           no customer has this id or account number
-└── AccountNumberTakenError         another customer has this account number
+├── AccountNumberTakenError         another customer has this account number
+└── CustomerErasedError             the customer's personal data was erased
 """
 
 from typing import ClassVar
 
 from vending.errors import ErrorKind, VendingError
+from vending.values.identifiers import CustomerId
 
 
 class CustomerInvalidError(VendingError):
@@ -42,3 +44,16 @@ class AccountNumberTakenError(VendingError):
 
     def __init__(self, account_number: str) -> None:
         super().__init__(f"account number {account_number} is taken", account_number=account_number)
+
+
+class CustomerErasedError(VendingError):
+    """The customer's personal data was erased, for good."""
+
+    kind = ErrorKind.CONFLICT
+    code = "customer_erased"
+    remedy: ClassVar[str] = "Register the person as a new customer."
+
+    def __init__(self, customer_id: CustomerId) -> None:
+        super().__init__(
+            f"the personal data of customer {customer_id} was erased", customer_id=str(customer_id)
+        )

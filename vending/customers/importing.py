@@ -10,6 +10,7 @@ from vending.customers.rules import CUSTOMER_COLUMNS, parse_customer_row
 from vending.customers.service import find_ids, make_customer, store_customers
 from vending.persistence.engine import Database
 from vending.persistence.file_import import check_file, write_file
+from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.csv_rows import (
     Finding,
@@ -35,6 +36,7 @@ def import_customers(
     database: Database,
     source: BinaryIO,
     *,
+    by: Actor,
     clock: Clock,
     dry_run: bool,
     progress: Progress = no_progress,
@@ -46,7 +48,7 @@ def import_customers(
 
     def write(connection: Connection, batch: CustomerRows) -> list[Finding]:
         new = [make_customer(numbered.record, clock) for numbered in batch]
-        stored = store_customers(connection, new, clock=clock)
+        stored = store_customers(connection, new, by=by, clock=clock)
         # Another import may have stored some since the check.
         return _list_taken(batch, _account_numbers(batch) - stored)
 

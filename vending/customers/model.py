@@ -10,6 +10,8 @@ from vending.customers.errors import CustomerInvalidError
 from vending.values.identifiers import CustomerId
 
 NAME_LENGTH_MAX: Final = 120
+ERASED_NAME: Final = "(erased)"
+"""Stands where a name was; account number and identifier stay, for the books name them."""
 EMAIL_LENGTH_MAX: Final = 254
 """RFC 5321: a path of 256 octets, less its two brackets."""
 
@@ -54,6 +56,14 @@ class CustomerDetails:
         if self.email is not None:
             require_email(self.email)
 
+    def masked(self) -> dict[str, str | None]:
+        """Return who the customer is, as far as anybody may see without a purpose."""
+        return {
+            "name": self.masked_name(),
+            "phone": None if self.phone is None else mask_phone(self.phone),
+            "email": None if self.email is None else mask_email(self.email),
+        }
+
     def masked_name(self) -> str:
         """Return the name with all but the first letter of each word hidden: `J*** D**`, `张*`."""
         return mask_name(self.name)
@@ -83,6 +93,8 @@ class Customer(CustomerDetails):
     id: CustomerId
     consent_sms_at: datetime | None = None
     consent_email_at: datetime | None = None
+    erased_at: datetime | None = None
+    """When name, phone and e-mail were erased; None: they were not."""
 
     def allows(self, channel: Channel) -> bool:
         """Return whether the customer may be written to this way."""
@@ -174,6 +186,18 @@ def require_address(details: CustomerDetails, channel: Channel) -> None:
         raise CustomerInvalidError(
             field=field_name, wanted=f"needed, since {channel} is consented to"
         )
+
+
+def mask_phone(phone: str) -> str:
+    """Return the country's and the last two digits, the others hidden: `+254*******78`."""
+    return phone[:4] + "*" * (len(phone) - 6) + phone[-2:]
+
+
+def mask_email(email: str) -> str:
+    """Return the first letter of name and domain, and the top-level domain: `a***@e***.org`."""
+    name, _, domain = email.partition("@")
+    host, _, top = domain.rpartition(".")
+    return f"{name[0]}***@{host[0]}***.{top}"
 
 
 def mask_name(name: str) -> str:

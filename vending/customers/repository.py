@@ -62,6 +62,31 @@ def list_customers(
     return [_to_customer(row) for row in connection.execute(query)]
 
 
+def list_consents(connection: Connection, customer_id: CustomerId) -> list[Row[Any]]:
+    """Return which consents a customer gave and withdrew, the oldest first."""
+    query = (
+        select(consent_changes.c.channel, consent_changes.c.granted, consent_changes.c.at)
+        .where(consent_changes.c.customer_id == customer_id)
+        .order_by(consent_changes.c.at, consent_changes.c.id)
+    )
+    return list(connection.execute(query))
+
+
+def list_kept(
+    connection: Connection, *, before: datetime, after: CustomerId | None, limit: int
+) -> dict[CustomerId, datetime]:
+    """Return when customers who are not erased were registered, if before an instant, by id."""
+    query = (
+        select(customers.c.id, customers.c.registered_at)
+        .where(customers.c.erased_at.is_(None), customers.c.registered_at < before)
+        .order_by(customers.c.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(customers.c.id > after)
+    return {CustomerId(row.id): row.registered_at for row in connection.execute(query)}
+
+
 def update_customer(connection: Connection, customer: Customer) -> None:
     """Store what has changed about a customer; the id and account number never do."""
     row = _to_row(customer)
@@ -79,6 +104,7 @@ def _to_customer(row: Row[Any]) -> Customer:
         language=Language(row.language),
         consent_sms_at=row.consent_sms_at,
         consent_email_at=row.consent_email_at,
+        erased_at=row.erased_at,
     )
 
 
@@ -92,4 +118,5 @@ def _to_row(customer: Customer) -> dict[str, Any]:
         "language": customer.language.value,
         "consent_sms_at": customer.consent_sms_at,
         "consent_email_at": customer.consent_email_at,
+        "erased_at": customer.erased_at,
     }

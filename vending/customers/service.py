@@ -1,13 +1,19 @@
 """Use cases of the customers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from vending.customers import repository
-from vending.customers.errors import AccountNumberTakenError, CustomerNotFoundError
+from vending.customers.errors import (
+    AccountNumberTakenError,
+    CustomerErasedError,
+    CustomerNotFoundError,
+)
 from vending.customers.model import (
+    ERASED_NAME,
     Channel,
     Customer,
     CustomerPage,
@@ -15,8 +21,11 @@ from vending.customers.model import (
     NewCustomer,
     require_address,
 )
-from vending.customers.repository import find_customers, find_ids
+from vending.customers.repository import find_customers, find_ids, list_kept
+from vending.persistence.audit import AuditEvent, record
+from vending.persistence.column_types import Json
 from vending.persistence.engine import Database
+from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.identifiers import CustomerId, new_uuid7
 
@@ -24,9 +33,12 @@ __all__ = [
     "PAGE_SIZE_MAX",
     "Contact",
     "change_contact",
+    "erase_customer",
+    "export_customer",
     "find_customers",
     "find_ids",
     "list_customers",
+    "list_kept",
     "load_customer",
     "make_customer",
     "register_customer",
@@ -47,7 +59,7 @@ class Contact:
     language: Language
 
 
-def register_customer(database: Database, new: NewCustomer, *, clock: Clock) -> Customer:
+def register_customer(database: Database, new: NewCustomer, *, by: Actor, clock: Clock) -> Customer:
     """Store a new customer and return it.
 
     Raises:
@@ -55,7 +67,7 @@ def register_customer(database: Database, new: NewCustomer, *, clock: Clock) -> 
     """
     customer = make_customer(new, clock)
     with database.unit_of_work() as uow:
-        if not store_customers(uow.connection, [customer], clock=clock):
+        if not store_customers(uow.connection, [customer], by=by, clock=clock):
             raise AccountNumberTakenError(new.account_number)
         uow.commit()
     return customer
@@ -77,7 +89,7 @@ def make_customer(new: NewCustomer, clock: Clock) -> Customer:
 
 
 def store_customers(
-    connection: Connection, new_customers: list[Customer], *, clock: Clock
+    connection: Connection, new_customers: list[Customer], *, by: Actor, clock: Clock
 ) -> set[str]:
     """Store the customers whose account number is free, with their consents.
 
@@ -92,6 +104,12 @@ def store_customers(
         if customer.allows(channel)
     ]
     repository.append_consent_changes(connection, changes)
+    events = [
+        _event(by, "customer.registered", customer.id, {})
+        for customer in new_customers
+        if customer.account_number in stored
+    ]
+    record(connection, events, clock)
     return stored
 
 
@@ -118,16 +136,17 @@ def list_customers(
 
 
 def change_contact(
-    database: Database, customer_id: CustomerId, contact: Contact, *, clock: Clock
+    database: Database, customer_id: CustomerId, contact: Contact, *, by: Actor, clock: Clock
 ) -> Customer:
     """Store how a customer is reached; a consent ends with the address that it was given for.
 
     Raises:
         CustomerInvalidError: A field is outside its limits.
         CustomerNotFoundError: There is none with this id.
+        CustomerErasedError: The customer's personal data was erased.
     """
     with database.unit_of_work() as uow:
-        customer = _lock_customer(uow.connection, customer_id)
+        customer = _require_kept(_lock_customer(uow.connection, customer_id))
         keeps_sms = contact.phone == customer.phone
         keeps_email = contact.email == customer.email
         changed = replace(
@@ -146,30 +165,113 @@ def change_contact(
             if customer.allows(channel) and not changed.allows(channel)
         ]
         repository.append_consent_changes(uow.connection, ended)
+        names = ("name", "phone", "email", "language")
+        fields: list[Json] = [
+            name for name in names if getattr(customer, name) != getattr(changed, name)
+        ]
+        event = _event(by, "customer.contact-changed", customer_id, {"fields": fields})
+        record(uow.connection, [event], clock)
         uow.commit()
     return changed
 
 
 def set_consent(
-    database: Database, customer_id: CustomerId, channel: Channel, *, granted: bool, clock: Clock
+    database: Database,
+    customer_id: CustomerId,
+    channel: Channel,
+    *,
+    granted: bool,
+    by: Actor,
+    clock: Clock,
 ) -> Customer:
     """Store that a customer allows a channel, or no longer does.
 
     Raises:
         CustomerInvalidError: There is no address for the channel.
         CustomerNotFoundError: There is none with this id.
+        CustomerErasedError: The customer's personal data was erased.
     """
     at = clock.now() if granted else None
     with database.unit_of_work() as uow:
-        customer = _lock_customer(uow.connection, customer_id)
+        customer = _require_kept(_lock_customer(uow.connection, customer_id))
         if granted:
             require_address(customer, channel)
         changed = customer.with_consent(channel, at)
         repository.update_customer(uow.connection, changed)
         change = _make_change(customer.id, channel, granted=granted, clock=clock)
         repository.append_consent_changes(uow.connection, [change])
+        details: dict[str, Json] = {"channel": channel.value, "granted": granted}
+        record(uow.connection, [_event(by, "customer.consent-set", customer_id, details)], clock)
         uow.commit()
     return changed
+
+
+def export_customer(connection: Connection, customer_id: CustomerId) -> dict[str, Json]:
+    """Return all that is kept here of one customer, as a document.
+
+    Raises:
+        CustomerNotFoundError: There is none with this id.
+    """
+    customer = load_customer(connection, customer_id)
+    consents: list[Json] = [
+        {"channel": row.channel, "granted": row.granted, "at": row.at.isoformat()}
+        for row in repository.list_consents(connection, customer_id)
+    ]
+    return {
+        "id": str(customer.id),
+        "account_number": customer.account_number,
+        "name": customer.name,
+        "phone": customer.phone,
+        "email": customer.email,
+        "language": customer.language.value,
+        "consents": consents,
+        "erased_at": None if customer.erased_at is None else customer.erased_at.isoformat(),
+    }
+
+
+def erase_customer(
+    connection: Connection, customer_id: CustomerId, *, by: Actor, clock: Clock
+) -> Customer:
+    """Put a tombstone where name, phone and e-mail were; the caller has decided that it may be.
+
+    Identifier, account number and history of consents stay: the books name the first two, the
+    third proves what was allowed, and none tells who it was.
+
+    Raises:
+        CustomerNotFoundError: There is none with this id.
+        CustomerErasedError: It was done before.
+    """
+    customer = _require_kept(_lock_customer(connection, customer_id))
+    erased = replace(
+        customer,
+        name=ERASED_NAME,
+        phone=None,
+        email=None,
+        consent_sms_at=None,
+        consent_email_at=None,
+        erased_at=clock.now(),
+    )
+    ended = [
+        _make_change(customer_id, channel, granted=False, clock=clock)
+        for channel in Channel
+        if customer.allows(channel)
+    ]
+    repository.append_consent_changes(connection, ended)
+    repository.update_customer(connection, erased)
+    record(connection, [_event(by, "customer.erased", customer_id, {})], clock)
+    return erased
+
+
+def _require_kept(customer: Customer) -> Customer:
+    if customer.erased_at is not None:
+        raise CustomerErasedError(customer.id)
+    return customer
+
+
+def _event(
+    by: Actor, action: str, customer_id: CustomerId, details: Mapping[str, Json]
+) -> AuditEvent:
+    return AuditEvent(by, action, f"customer:{customer_id}", details)
 
 
 def _lock_customer(connection: Connection, customer_id: CustomerId) -> Customer:

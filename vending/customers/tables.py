@@ -1,4 +1,4 @@
-"""The rows of customers; changes of consent are appended and never edited."""
+"""The rows of customers; an erased one never changes again, a change of consent is appended."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text
 
@@ -17,6 +17,7 @@ customers = Table(
     Column("consent_sms_at", UTCDateTime()),
     Column("consent_email_at", UTCDateTime()),
     Column("registered_at", UTCDateTime(), nullable=False),
+    Column("erased_at", UTCDateTime()),
     CheckConstraint("length(account_number) BETWEEN 1 AND 32", name="account_number"),
     CheckConstraint("length(name) BETWEEN 1 AND 120", name="name"),
     CheckConstraint("language IN ('en', 'zh-CN')", name="language"),

@@ -137,6 +137,31 @@ def sum_open_tenders(
     ]
 
 
+def list_sales_of_customer(
+    connection: Connection, customer_id: CustomerId, *, limit: int
+) -> list[Sale]:
+    """Return the newest sales made to a customer, the newest first."""
+    query = (
+        select(sales)
+        .where(sales.c.customer_id == customer_id)
+        .order_by(sales.c.created_at.desc(), sales.c.id.desc())
+        .limit(limit)
+    )
+    return [_to_sale(row) for row in connection.execute(query).mappings()]
+
+
+def find_last_sales(
+    connection: Connection, customer_ids: Collection[CustomerId]
+) -> dict[CustomerId, datetime]:
+    """Return when those of the customers bought last who ever did."""
+    query = (
+        select(sales.c.customer_id, func.max(sales.c.created_at))
+        .where(sales.c.customer_id.in_(customer_ids))
+        .group_by(sales.c.customer_id)
+    )
+    return {CustomerId(customer_id): at for customer_id, at in connection.execute(query)}
+
+
 def lock_sale(connection: Connection, sale_id: SaleId) -> Sale | None:
     """Return the sale of any partner, under a row lock; None: there is none."""
     query = select(sales).where(sales.c.id == sale_id).with_for_update()

@@ -82,6 +82,7 @@ sales = Table(
     CheckConstraint("rnd BETWEEN 0 AND 15", name="rnd_is_four_bits"),
     Index(None, "meter_id", "created_at"),
     Index(None, "partner_id", "created_at"),
+    Index(None, "customer_id"),
     Index(
         "ix_sales_open",
         "meter_id",

@@ -13,11 +13,12 @@ from vending.delivery.service import Delivery
 from vending.keystore.sealing import Sealer
 from vending.observability.metrics import Metrics
 from vending.persistence.engine import Database
+from vending.personal_data.service import erase_due
 from vending.sales.service.two_step import resolve_open_sales
 from vending.tokens.service.orders import finish_open_orders
 from vending.tokens.service.sealed import open_tokens
 from vending.values.clock import Clock
-from vending.values.identifiers import TokenId
+from vending.values.identifiers import CustomerId, TokenId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +31,12 @@ class WorkerContext:
     delivery: Delivery
     resolve_open_sales: Callable[[int], int]
     """Finishes up to so many sales that were left open; returns how many are no longer open."""
-    beat_clock: Callable[[], None]
-    """Keeps the mark of the last seen time young; raises when the clock cannot be trusted."""
+    erase_due: Callable[[], int]
+    """Erases personal data whose time is over; returns how many people it no longer knows."""
     finish_open_orders: Callable[[int], int]
     """The same for tokens that were ordered outside a sale."""
+    beat_clock: Callable[[], None]
+    """Keeps the mark of the last seen time young; raises when the clock cannot be trusted."""
 
 
 def make_context(container: Container) -> WorkerContext:
@@ -47,18 +50,40 @@ def make_context(container: Container) -> WorkerContext:
         find_addresses=find_addresses,
         open_digits=partial(_open_digits, desk.token_sealer),
         metrics=container.metrics,
+        rule=disconnection_rule(settings),
     )
     return WorkerContext(
         database=container.database,
         clock=container.clock,
         metrics=container.metrics,
-        rule=disconnection_rule(settings),
         delivery=delivery,
         resolve_open_sales=lambda limit: resolve_open_sales(desk, limit=limit),
+        erase_due=RetentionRound(container).run,
+        finish_open_orders=lambda limit: finish_open_orders(container.token_desk, limit=limit),
         beat_clock=lambda: desk.clock_guard.beat(container.database),
     )
 
 
+class RetentionRound:
+    """Looks at a few customers a run, one after the other, and begins anew at the end."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._after: CustomerId | None = None
+
+    def run(self) -> int:
+        """Erase what is due among the next customers, where the utility has set a time."""
+        months = self._container.settings.retention_months
+        if months is None:
+            return 0
+        erased_count, self._after = erase_due(
+            self._container.database,
+            months=months,
+            after=self._after,
+            clock=self._container.clock,
+        )
+        return erased_count
+
+
 def _open_digits(sealer: Sealer, connection: Connection, token_id: TokenId) -> str:
-        finish_open_orders=lambda limit: finish_open_orders(container.token_desk, limit=limit),
     return open_tokens(connection, [token_id], sealer)[token_id].digits

@@ -5,8 +5,9 @@ outbox           hands each message to the handler of its topic            OUTBO
 delivery         carries due commands to meters                            THREAD_COUNT_MAX
 stale commands   puts in doubt what a dead worker left `sent`              one batch
 open sales       finishes sales whose security module did not answer       SALE_BATCH_MAX
-clock            keeps the mark of the last seen time young                one row
 open orders      the same for tokens that were ordered outside a sale      ORDER_BATCH_MAX
+retention        erases personal data whose time is over                   SCAN_COUNT_MAX
+clock            keeps the mark of the last seen time young                one row
 gauges           counts what waits, for `/metrics`                         three queries
 """
 
@@ -28,9 +29,8 @@ from vending.persistence import outbox
 from vending.persistence.outbox import Failure, LeasedMessage
 from vending.sales.errors import ClockJumpedError
 from vending.sales.service.books import SALE_ISSUED
-from vending.worker.context import WorkerContext
-from vending.sales.service.two_step import age_of_oldest_open
 from vending.tokens.service.orders import TOKEN_ISSUED
+from vending.worker.context import WorkerContext
 
 OUTBOX_BATCH_MAX: Final = 50
 OUTBOX_LEASE_S: Final = 60
@@ -38,8 +38,8 @@ OUTBOX_LEASE_S: Final = 60
 OUTBOX_ATTEMPTS_MAX: Final = 20
 """About ten hours of tries, each after a longer pause; then the message waits for a person."""
 SALE_BATCH_MAX: Final = 100
-NO_HANDLER: Final = "no handler for this topic"
 ORDER_BATCH_MAX: Final = 50
+NO_HANDLER: Final = "no handler for this topic"
 
 Attempt = Callable[[str, Callable[[], None]], Exception | None]
 """Runs something under a name; an error is logged, counted and returned, never raised."""
@@ -129,7 +129,6 @@ def keep_clock(context: WorkerContext) -> int:
 def read_gauges(context: WorkerContext) -> int:
     """Count what waits."""
     with context.database.read() as connection:
-        age = outbox.age_of_oldest(connection, context.clock.now())
         parked = outbox.count_parked(connection)
         unfinished = count_unfinished(connection)
     context.metrics.outbox_age.set(0 if age is None else age.total_seconds())
@@ -155,7 +154,7 @@ def make_jobs(context: WorkerContext) -> tuple[Job, ...]:
         Job("outbox", 0, lambda attempt: relay_outbox(context, attempt, HANDLERS)),
         Job("delivery", 0, lambda _: deliver_due(context.delivery)),
         Job("stale commands", 10, lambda _: doubt_stale(context.delivery)),
-        Job("open sales", 5, lambda _: context.resolve_open_sales(SALE_BATCH_MAX)),
+        Job("open orders", 5, lambda _: context.finish_open_orders(ORDER_BATCH_MAX)),
+        Job("retention", 60, lambda _: context.erase_due()),
         Job("gauges", 15, lambda _: read_gauges(context)),
     )
-        Job("open orders", 5, lambda _: context.finish_open_orders(ORDER_BATCH_MAX)),

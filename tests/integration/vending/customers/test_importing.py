@@ -7,6 +7,7 @@ from vending.customers.importing import import_customers
 from vending.customers.model import Customer, NewCustomer
 from vending.customers.service import list_customers, register_customer
 from vending.persistence.engine import Database
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 FILE = """account_number,name,phone,language,consent_sms
@@ -25,7 +26,7 @@ def source(text: str) -> io.BytesIO:
 
 
 def test_a_clean_file_is_stored(database: Database, fixed_clock: FixedClock) -> None:
-    report = import_customers(database, source(FILE), clock=fixed_clock, dry_run=False)
+    report = import_customers(database, source(FILE), by=SYSTEM, clock=fixed_clock, dry_run=False)
     assert (report.row_count, report.written_count, report.findings) == (2, 2, ())
     found = {customer.account_number: customer for customer in stored(database)}
     assert found["A-1"].consent_sms_at == fixed_clock.now()
@@ -33,7 +34,7 @@ def test_a_clean_file_is_stored(database: Database, fixed_clock: FixedClock) -> 
 
 
 def test_a_dry_run_stores_nothing(database: Database, fixed_clock: FixedClock) -> None:
-    report = import_customers(database, source(FILE), clock=fixed_clock, dry_run=True)
+    report = import_customers(database, source(FILE), by=SYSTEM, clock=fixed_clock, dry_run=True)
     assert (report.row_count, report.written_count, report.findings) == (2, 0, ())
     assert stored(database) == []
 
@@ -44,9 +45,11 @@ def test_one_finding_keeps_every_row_out(
     fixed_clock: FixedClock,
     dry_run: bool,  # noqa: FBT001 # a column of the table
 ) -> None:
-    register_customer(database, NewCustomer(account_number="A-2", name="Bob"), clock=fixed_clock)
+    register_customer(
+        database, NewCustomer(account_number="A-2", name="Bob"), by=SYSTEM, clock=fixed_clock
+    )
     text = FILE + "A-3,=1+1,,,\nA-1,Twice,,,\n"
-    report = import_customers(database, source(text), clock=fixed_clock, dry_run=dry_run)
+    report = import_customers(database, source(text), by=SYSTEM, clock=fixed_clock, dry_run=dry_run)
     assert report.written_count == 0
     assert [(f.row, f.column, f.code) for f in report.findings] == [
         (3, "account_number", "already_registered"),
@@ -64,9 +67,11 @@ def test_a_row_that_another_import_stored_meanwhile_keeps_every_row_out(
     clock = RacingClock(
         fixed_clock,
         at_call=1,
-        rival=lambda: register_customer(postgres_database, rival, clock=fixed_clock),
+        rival=lambda: register_customer(postgres_database, rival, by=SYSTEM, clock=fixed_clock),
     )
-    report = import_customers(postgres_database, source(FILE), clock=clock, dry_run=False)
+    report = import_customers(
+        postgres_database, source(FILE), by=SYSTEM, clock=clock, dry_run=False
+    )
     assert [(f.row, f.code) for f in report.findings] == [(3, "already_registered")]
     assert report.written_count == 0
     assert [customer.name for customer in stored(postgres_database)] == ["Bob"]
@@ -78,6 +83,7 @@ def test_many_rows_go_in_batches(database: Database, fixed_clock: FixedClock) ->
     report = import_customers(
         database,
         source(FILE.splitlines()[0] + "\n" + rows),
+        by=SYSTEM,
         clock=fixed_clock,
         dry_run=False,
         progress=lambda *step: told.append(step),

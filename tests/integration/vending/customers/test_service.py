@@ -24,6 +24,7 @@ from vending.customers.service import (
 )
 from vending.customers.tables import consent_changes, customers
 from vending.persistence.engine import Database
+from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 from vending.values.identifiers import CustomerId
 
@@ -40,7 +41,7 @@ NEW = NewCustomer(
 
 @pytest.fixture
 def customer(database: Database, fixed_clock: FixedClock) -> Customer:
-    return register_customer(database, NEW, clock=fixed_clock)
+    return register_customer(database, NEW, by=SYSTEM, clock=fixed_clock)
 
 
 def consents(database: Database) -> list[tuple[str, bool]]:
@@ -76,16 +77,16 @@ def test_a_customer_that_does_not_exist_is_not_found(
     with database.read() as connection, pytest.raises(CustomerNotFoundError):
         load_customer(connection, NOBODY)
     with pytest.raises(CustomerNotFoundError):
-        change_contact(database, NOBODY, contact_of(customer), clock=fixed_clock)
+        change_contact(database, NOBODY, contact_of(customer), by=SYSTEM, clock=fixed_clock)
     with pytest.raises(CustomerNotFoundError):
-        set_consent(database, NOBODY, Channel.SMS, granted=True, clock=fixed_clock)
+        set_consent(database, NOBODY, Channel.SMS, granted=True, by=SYSTEM, clock=fixed_clock)
 
 
 def test_an_account_number_is_taken_once(
     database: Database, customer: Customer, fixed_clock: FixedClock
 ) -> None:
     with pytest.raises(AccountNumberTakenError, match=customer.account_number):
-        register_customer(database, replace(NEW, name="Other"), clock=fixed_clock)
+        register_customer(database, replace(NEW, name="Other"), by=SYSTEM, clock=fixed_clock)
     with database.read() as connection:
         assert load_customer(connection, customer.id).name == "张三"
 
@@ -95,7 +96,7 @@ def test_pages_show_every_customer_once(database: Database, fixed_clock: FixedCl
     for number in range(5):
         fixed_clock.advance(timedelta(seconds=1))
         new = replace(NEW, account_number=f"A-{number}")
-        registered.append(register_customer(database, new, clock=fixed_clock))
+        registered.append(register_customer(database, new, by=SYSTEM, clock=fixed_clock))
     seen: list[Customer] = []
     after = None
     with database.read() as connection:
@@ -112,10 +113,14 @@ def test_a_consent_is_given_and_withdrawn_and_both_are_kept(
     database: Database, customer: Customer, fixed_clock: FixedClock
 ) -> None:
     fixed_clock.advance(timedelta(hours=1))
-    given = set_consent(database, customer.id, Channel.EMAIL, granted=True, clock=fixed_clock)
+    given = set_consent(
+        database, customer.id, Channel.EMAIL, granted=True, by=SYSTEM, clock=fixed_clock
+    )
     assert given.consent_email_at == fixed_clock.now()
     fixed_clock.advance(timedelta(hours=1))
-    withdrawn = set_consent(database, customer.id, Channel.SMS, granted=False, clock=fixed_clock)
+    withdrawn = set_consent(
+        database, customer.id, Channel.SMS, granted=False, by=SYSTEM, clock=fixed_clock
+    )
     assert not withdrawn.allows(Channel.SMS)
     assert withdrawn.allows(Channel.EMAIL)
     assert consents(database) == [("sms", True), ("email", True), ("sms", False)]
@@ -123,10 +128,10 @@ def test_a_consent_is_given_and_withdrawn_and_both_are_kept(
 
 def test_a_consent_needs_an_address(database: Database, fixed_clock: FixedClock) -> None:
     bare = register_customer(
-        database, NewCustomer(account_number="A-2", name="Ann"), clock=fixed_clock
+        database, NewCustomer(account_number="A-2", name="Ann"), by=SYSTEM, clock=fixed_clock
     )
     with pytest.raises(CustomerInvalidError):
-        set_consent(database, bare.id, Channel.SMS, granted=True, clock=fixed_clock)
+        set_consent(database, bare.id, Channel.SMS, granted=True, by=SYSTEM, clock=fixed_clock)
     assert consents(database) == []
 
 
@@ -135,7 +140,7 @@ def test_a_consent_ends_with_its_address(
 ) -> None:
     fixed_clock.advance(timedelta(hours=1))
     contact = replace(contact_of(customer), phone="+254799999999", name="李四")
-    changed = change_contact(database, customer.id, contact, clock=fixed_clock)
+    changed = change_contact(database, customer.id, contact, by=SYSTEM, clock=fixed_clock)
     assert (changed.name, changed.phone) == ("李四", "+254799999999")
     assert not changed.allows(Channel.SMS)
     assert consents(database) == [("sms", True), ("sms", False)]
@@ -147,7 +152,7 @@ def test_a_consent_outlives_another_name(
     database: Database, customer: Customer, fixed_clock: FixedClock
 ) -> None:
     contact = replace(contact_of(customer), name="李四")
-    changed = change_contact(database, customer.id, contact, clock=fixed_clock)
+    changed = change_contact(database, customer.id, contact, by=SYSTEM, clock=fixed_clock)
     assert changed.allows(Channel.SMS)
     assert consents(database) == [("sms", True)]
 

@@ -38,7 +38,7 @@ def prepare(database: Database, clock: FixedClock) -> Customer:
     )
     add_version(database, draft, clock=clock)
     new = NewCustomer(account_number="A-1", name="张三")
-    return register_customer(database, new, clock=clock)
+    return register_customer(database, new, by=SYSTEM, clock=clock)
 
 
 def line(new: NewMeter, *, tariff: str = "RES-1,KES", account: str = "A-1") -> str:

@@ -153,7 +153,7 @@ def test_meters_are_listed_by_state_and_customer(
         database, make_new_meter(2, state=MeterState.STOCK), by=SYSTEM, clock=fixed_clock
     )
     customer = register_customer(
-        database, NewCustomer(account_number="A-1", name="张三"), clock=fixed_clock
+        database, NewCustomer(account_number="A-1", name="张三"), by=SYSTEM, clock=fixed_clock
     )
     assigned = assign_customer(database, meter.pan, customer.id, by=SYSTEM, clock=fixed_clock)
     with database.read() as connection:
@@ -166,7 +166,7 @@ def test_a_meter_is_given_to_a_customer_and_taken_back(
     database: Database, meter: Meter, fixed_clock: FixedClock
 ) -> None:
     customer = register_customer(
-        database, NewCustomer(account_number="A-1", name="张三"), clock=fixed_clock
+        database, NewCustomer(account_number="A-1", name="张三"), by=SYSTEM, clock=fixed_clock
     )
     assert (
         assign_customer(database, meter.pan, customer.id, by=SYSTEM, clock=fixed_clock).customer_id
