@@ -1,4 +1,4 @@
-"""Command line `metersim`: simulated prepaid meters on TCP ports and pseudo-terminals."""
+"""Command line `metersim`: simulated meters, and a security module, on ports and terminals."""
 
 import signal
 import sys
@@ -16,9 +16,11 @@ from simulators import display
 from simulators.demo import DemoError
 from simulators.demo_live import run_demo
 from simulators.endpoints.lines import LineError
+from simulators.endpoints.module_lines import serving
 from simulators.endpoints.register_image import UnknownRegisterError
 from simulators.fleet import RunningFleet, running_fleet
 from simulators.fleet_file import FleetFileError, load_fleet
+from simulators.module_file import ModuleFileError, load_module
 from simulators.state_file import StateFileError
 
 REFRESH_S: Final = 0.5
@@ -30,7 +32,14 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_SETUP_ERRORS: Final = (DemoError, FleetFileError, LineError, StateFileError, UnknownRegisterError)
+_SETUP_ERRORS: Final = (
+    DemoError,
+    FleetFileError,
+    LineError,
+    ModuleFileError,
+    StateFileError,
+    UnknownRegisterError,
+)
 
 
 @app.callback()
@@ -51,6 +60,25 @@ def run(
     with running_fleet(load_fleet(fleet_file)) as fleet:
         show = _show_events if as_json else _show_table
         show(fleet, stop)
+    if as_json:
+        _print_line(display.describe_stop())
+
+
+@app.command()
+def module(
+    module_file: Annotated[Path, typer.Argument(help="The security module, a TOML file.")],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON line an event instead of text.")
+    ] = False,
+) -> None:
+    """Run a simulated security module (STS 600-8-6) until interrupted."""
+    stop = _stop_on_signals()
+    plan = load_module(module_file)
+    with serving(plan.build(), plan.open_port()) as address:
+        started = display.describe_module(address, plan.state)
+        _print_line(started if as_json else f"The security module answers on {address}.")
+        stop.wait()
     if as_json:
         _print_line(display.describe_stop())
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from simulators.fleet import RunningFleet
 from simulators.meter import Alarm, Event, MeterState, RelayPosition, flowing_w
+from simulators.security_module import ModuleState
 
 ROW_COUNT_MAX: Final = 40
 LINE_COUNT_MAX: Final = 8
@@ -80,6 +81,14 @@ def describe_event(drn: str, event: Event) -> str:
             "detail": event.detail,
         }
     )
+
+
+def describe_module(address: str, state: ModuleState) -> str:
+    """Return the line that tells where a security module answers, and its registers."""
+    registers = {
+        str(number): str(held.key.attributes.sgc) for number, held in state.registers.items()
+    }
+    return json.dumps({"event": "started", "module": address, "registers": registers})
 
 
 def describe_stop() -> str:

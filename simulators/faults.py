@@ -5,7 +5,7 @@ the endpoints only wait, send, or stay silent as the plan says.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -61,6 +61,12 @@ class FaultRatesError(ValueError):
         super().__init__(
             f"fault rates add up to {total} permille; give each from 0, at most {PERMILLE} in all"
         )
+
+
+def new_rnd_source(seed: int) -> Callable[[], int]:
+    """Return a source of the 4 random bits of a token, the same for the same seed."""
+    source = random.Random(seed)
+    return lambda: source.getrandbits(4)
 
 
 class FaultPlan:

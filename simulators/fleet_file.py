@@ -130,12 +130,13 @@ def load_fleet(path: Path) -> FleetPlan:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read ({_reason(error)}); give a fleet file in TOML"
+        message = f"{path}: cannot be read ({reason_of(error)}); give a fleet file in TOML"
         raise FleetFileError(message) from error
     return parse_fleet(text, file=str(path), folder=path.parent)
 
 
-def _reason(error: OSError | UnicodeDecodeError) -> str:
+def reason_of(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read."""
     return str(error.strerror) if isinstance(error, OSError) else error.reason
 
 
@@ -207,7 +208,7 @@ def _refuse_repeats(root: TOMLTable, key: str, names: Iterable[str]) -> None:
 def _parse_line(table: TOMLTable, folder: Path) -> LinePlan:
     kind = table.choice("kind", LineKind)
     name = table.text("name")
-    faults = _parse_faults(table)
+    faults = parse_faults(table)
     if kind is LineKind.TCP:
         line = LinePlan(
             name,
@@ -230,7 +231,12 @@ def _parse_line(table: TOMLTable, folder: Path) -> LinePlan:
     return line
 
 
-def _parse_faults(line: TOMLTable) -> FaultRates:
+def parse_faults(line: TOMLTable) -> FaultRates:
+    """Return the fault rates of a line.
+
+    Raises:
+        ProfileError: A rate is malformed, or they add up to more than always.
+    """
     table = line.find_table("faults")
     if table is None:
         return FaultRates()
@@ -251,7 +257,7 @@ def _parse_faults(line: TOMLTable) -> FaultRates:
 
 # --- meters -------------------------------------------------------------------------------------
 def _parse_meter(table: TOMLTable, folder: Path, *, seed: int) -> MeterPlan:
-    drn = _parse_sts(table, "drn", table.text("drn"), DRN)
+    drn = parse_sts(table, "drn", table.text("drn"), DRN)
     profile = _load_profile(table, folder)
     takes_tokens = Capability.ACCEPT_TOKEN in profile.capabilities
     takes_credit = Capability.ACCEPT_CREDIT in profile.capabilities
@@ -293,19 +299,19 @@ def _load_profile(table: TOMLTable, folder: Path) -> Profile:
 def _parse_keys(table: TOMLTable) -> KeyState:
     lowest_ea, highest_ea = min(EncryptionAlgorithm), max(EncryptionAlgorithm)
     ea_number = table.integer("ea", lowest=lowest_ea, highest=highest_ea, default=lowest_ea)
-    ea = _parse_sts(table, "ea", ea_number, EncryptionAlgorithm)
+    ea = parse_sts(table, "ea", ea_number, EncryptionAlgorithm)
     kt = KeyType(table.integer("kt", lowest=0, highest=3, default=KeyType.DUTK))
     if kt is KeyType.DCTK:
         remedy = "use 0 DITK, 1 DDTK or 2 DUTK: a common key needs a magnetic card"
         raise table.error(key="kt", problem="a keypad holds no DCTK", remedy=remedy)
-    material = _parse_hex(table, "decoder_key")
+    material = parse_hex(table, "decoder_key")
     return KeyState(
-        decoder_key=_parse_sts(table, "decoder_key", material, lambda key: DecoderKey(key, ea)),
-        sgc=_parse_sts(table, "sgc", table.text("sgc"), SGC),
+        decoder_key=parse_sts(table, "decoder_key", material, lambda key: DecoderKey(key, ea)),
+        sgc=parse_sts(table, "sgc", table.text("sgc"), SGC),
         kt=kt,
         krn=table.integer("krn", lowest=1, highest=9, default=1),
         ken=table.integer("ken", lowest=0, highest=255, default=255),
-        ti=_parse_sts(table, "ti", table.text("ti") if table.has("ti") else "01", TI),
+        ti=parse_sts(table, "ti", table.text("ti") if table.has("ti") else "01", TI),
     )
 
 
@@ -322,7 +328,7 @@ _STOCK_KEYS: Final = KeyState(
 
 def _parse_site_key(table: TOMLTable) -> SiteKey:
     try:
-        return SiteKey(_parse_hex(table, "site_key"))
+        return SiteKey(parse_hex(table, "site_key"))
     except ValueError as error:
         raise table.error(key="site_key", problem=str(error), remedy="give 64 digits") from error
 
@@ -344,7 +350,12 @@ def _parse_rating(table: TOMLTable, *, is_prepaid: bool) -> MeterRating:
     )
 
 
-def _parse_hex(table: TOMLTable, key: str) -> bytes:
+def parse_hex(table: TOMLTable, key: str) -> bytes:
+    """Return the bytes of a text in hexadecimal.
+
+    Raises:
+        ProfileError: It is none.
+    """
     try:
         return bytes.fromhex(table.text(key))
     except ValueError as error:
@@ -352,9 +363,14 @@ def _parse_hex(table: TOMLTable, key: str) -> bytes:
         raise table.error(key, "it is not hexadecimal", "write pairs of 0-9 and a-f") from error
 
 
-def _parse_sts(
+def parse_sts(
     table: TOMLTable, key: str, given: _Given, parse: Callable[[_Given], _Parsed]
 ) -> _Parsed:
+    """Return what the STS library makes of a value.
+
+    Raises:
+        ProfileError: The library refuses it.
+    """
     try:
         return parse(given)
     except STSError as error:

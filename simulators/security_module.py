@@ -142,7 +142,7 @@ class SimulatedSecurityModule:
         """What was carried out or refused, in order; a lost request is not here."""
         self._clock = clock
         self._faults = faults
-        self._draw_rnd = draw_rnd
+        self.draw_rnd = draw_rnd
         self._planned: deque[ModuleFault] = deque()
         self._held: dict[type[Request], bytes] = {}
         self._buffer = LineBuffer()
@@ -249,7 +249,7 @@ class SimulatedSecurityModule:
         if register.key.attributes.kt is KeyType.DDTK or request.subclass not in set(Resource):
             raise _StatusError(ModuleStatus.FIELD_VALUE)
         token = TransferCredit(
-            resource=Resource(request.subclass), rnd=self._draw_rnd(), tid=request.tid, units=units
+            resource=Resource(request.subclass), rnd=self.draw_rnd(), tid=request.tid, units=units
         )
         answer = TokenAnswer(tokens=(encode(token, _decoder_key(register, request, request.ti)),))
         if register.units_left is not None:
@@ -259,7 +259,7 @@ class SimulatedSecurityModule:
     def _manage(self, request: ManagementTokenRequest, register: ModuleRegister) -> Answer:
         self._require_vending(register, request.tid)
         token = build_management_token(
-            request.subclass, rnd=self._draw_rnd(), tid=request.tid, value=request.value
+            request.subclass, rnd=self.draw_rnd(), tid=request.tid, value=request.value
         )
         if isinstance(token, Rejection):
             raise _StatusError(ModuleStatus.FIELD_VALUE)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from simulators.__main__ import execute
+from vending.sts.module_messages import IdentificationRequest
+from vending.sts.security_module import encode_request
 
 TIMEOUT_S = 30
 
@@ -105,3 +108,24 @@ def test_a_wrong_command_exits_with_one(capsys: pytest.CaptureFixture[str]) -> N
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["--help"]) == 0
     assert "run" in capsys.readouterr().out
+
+
+def test_module_answers_where_it_says_until_it_is_asked_to_stop(tmp_path: Path) -> None:
+    path = tmp_path / "module.toml"
+    path.write_text(
+        'format = 1\nport = 0\n[[registers]]\nnumber = 3\nsgc = "990001"\nkrn = 1\nkt = 2\n'
+        'ken = 255\nbase_date = 2014\ndkga = 2\nkey = "abababababababab"\n'
+    )
+    command = [sys.executable, "-m", "simulators", "module", str(path), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        assert started["registers"] == {"3": "990001"}
+        host, port = started["module"].split(":")
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as line:
+            line.sendall(encode_request(IdentificationRequest()))
+            assert line.recv(64).startswith(b"SM!DI00")
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=TIMEOUT_S)
+    assert json.loads(rest) == {"event": "stopped"}
+    assert process.returncode == 0
