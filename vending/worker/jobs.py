@@ -129,6 +129,7 @@ def keep_clock(context: WorkerContext) -> int:
 def read_gauges(context: WorkerContext) -> int:
     """Count what waits."""
     with context.database.read() as connection:
+        age = outbox.age_of_oldest(connection, context.clock.now())
         parked = outbox.count_parked(connection)
         unfinished = count_unfinished(connection)
     context.metrics.outbox_age.set(0 if age is None else age.total_seconds())
@@ -154,6 +155,7 @@ def make_jobs(context: WorkerContext) -> tuple[Job, ...]:
         Job("outbox", 0, lambda attempt: relay_outbox(context, attempt, HANDLERS)),
         Job("delivery", 0, lambda _: deliver_due(context.delivery)),
         Job("stale commands", 10, lambda _: doubt_stale(context.delivery)),
+        Job("open sales", 5, lambda _: context.resolve_open_sales(SALE_BATCH_MAX)),
         Job("open orders", 5, lambda _: context.finish_open_orders(ORDER_BATCH_MAX)),
         Job("retention", 60, lambda _: context.erase_due()),
         Job("gauges", 15, lambda _: read_gauges(context)),
