@@ -238,10 +238,24 @@ def _open_sales(
     now: datetime,
 ) -> dict[int, Sale]:
     """Store the sales as open, each with its token identifier fixed."""
+    _require_ready(drafts, desk)
     _require_none_passing(refused)
     sales = _draft_sales(drafts, SaleState.MINTING, desk, now)
     _store_sales(connection, list(sales.values()))
     return sales
+
+
+def _require_ready(drafts: Mapping[int, Draft], desk: SalesDesk) -> None:
+    """Open no sale for a module that would refuse it at once: no key, no TID is used up.
+
+    Raises:
+        PassingRefusals: The module is known not to answer, or too many wait for it.
+    """
+    try:
+        desk.security_module.require_ready()
+    except VendingError as refusal:
+        if drafts:
+            raise PassingRefusals(dict.fromkeys(drafts, refusal)) from refusal
 
 
 def _draft_sales(
