@@ -49,7 +49,7 @@ def parse_session_token(presented: str) -> bytes:
 
 def compute_digest(text: str) -> bytes:
     """Return the SHA-256 of a secret of 112 bits or more, 32 bytes."""
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def check_session(session: Session | None, now: datetime) -> Session:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
-from vending.operators.model import Operator, OperatorState, person_key
+from vending.operators.model import NAME, Operator, OperatorState, person_key
 from vending.operators.permissions import Role
 from vending.operators.tables import operator_roles, operators
 from vending.persistence.bulk import insert_rows, is_one_of
@@ -45,7 +45,9 @@ def find_operator(connection: Connection, operator_id: OperatorId) -> Operator |
 
 
 def find_operator_by_name(connection: Connection, name: str) -> Operator | None:
-    """Return one operator; None: there is none of this name."""
+    """Return one operator; None: there is none of this name, such as a text that is no name."""
+    if NAME.fullmatch(name) is None:  # not every text can be sent to a database
+        return None
     return _find(connection, operators.c.name == name)
 
 

@@ -104,7 +104,9 @@ def update_challenge(
 
 def count_challenges(connection: Connection, *, now: datetime) -> int:
     """Return how many steps may still be waited for."""
-    query = select(func.count()).where(operator_challenges.c.ends_at > now)
+    query = select(func.count()).where(
+        operator_challenges.c.ends_at > now, operator_challenges.c.used_at.is_(None)
+    )
     return int(connection.scalar(query) or 0)
 
 
