@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from vending.campaigns.service.office import CampaignOffice
 from vending.commands.model import DisconnectionRule
 from vending.custody.model import Ceiling, LimitPolicy, UseClass
 from vending.errors import ErrorKind, VendingError
@@ -86,6 +87,17 @@ class Container:
             ),
             policy=desk.policy,
             draw_rnd=desk.draw_rnd,
+        )
+
+    @property
+    def campaign_office(self) -> CampaignOffice:
+        """Return what key-change campaigns are run with: the keys and limits of sales."""
+        return CampaignOffice(
+            database=self.database,
+            clock=self.clock,
+            security_module=self.desk.security_module,
+            sealer=self.desk.token_sealer,
+            policy=self.desk.policy,
         )
 
     @property

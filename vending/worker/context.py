@@ -7,6 +7,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from vending.bootstrap import Container, disconnection_rule
+from vending.campaigns.service.deliveries import open_set
+from vending.campaigns.service.issuing import issue_due
 from vending.delivery.addresses import find_addresses
 from vending.delivery.gateway import DriverGateway
 from vending.delivery.service import Delivery
@@ -35,6 +37,8 @@ class WorkerContext:
     """Erases personal data whose time is over; returns how many people it no longer knows."""
     finish_open_orders: Callable[[int], int]
     """The same for tokens that were ordered outside a sale."""
+    issue_campaigns: Callable[[], int]
+    """Makes one batch of sets for each running campaign; returns how many meters moved on."""
     beat_clock: Callable[[], None]
     """Keeps the mark of the last seen time young; raises when the clock cannot be trusted."""
 
@@ -49,6 +53,7 @@ def make_context(container: Container) -> WorkerContext:
         gateway=DriverGateway(timeout_s=settings.meter_timeout_ms / 1000),
         find_addresses=find_addresses,
         open_digits=partial(_open_digits, desk.token_sealer),
+        open_sections=partial(open_set, sealer=desk.token_sealer),
         metrics=container.metrics,
         rule=disconnection_rule(settings),
     )
@@ -60,6 +65,7 @@ def make_context(container: Container) -> WorkerContext:
         resolve_open_sales=lambda limit: resolve_open_sales(desk, limit=limit),
         erase_due=RetentionRound(container).run,
         finish_open_orders=lambda limit: finish_open_orders(container.token_desk, limit=limit),
+        issue_campaigns=lambda: issue_due(container.campaign_office),
         beat_clock=lambda: desk.clock_guard.beat(container.database),
     )
 

@@ -6,12 +6,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from vending.campaigns.service.deliveries import Sold, hand_out
 from vending.customers.service import find_customers
 from vending.errors import VendingError, canonical_json
 from vending.ledger.service import post_entries
-from vending.persistence.idempotency import Answer as StoredAnswer
+from vending.meters.model import MeterKey
 from vending.partners.service import find_names, load_lines
 from vending.persistence.audit import AuditEvent, record
+from vending.persistence.idempotency import Answer as StoredAnswer
 from vending.persistence.idempotency import store_answers
 from vending.persistence.outbox import Message, append
 from vending.sales import repository
@@ -54,6 +56,9 @@ def post_issued(
     if not issued:
         return {}
     holders = _load_holders(connection, issued)
+    handed = hand_out(
+        connection, [_sold(one.sale) for one in issued], desk.token_sealer, clock=desk.clock
+    )
     bodies = {
         one.sale.id: canonical_json(
             sale_document(
@@ -61,6 +66,7 @@ def post_issued(
                 tariffs[one.sale.quote.tariff_id],
                 holders.get(one.sale.customer_id) if one.sale.customer_id else None,
                 desk.letterhead,
+                handed[one.sale.id].sections if one.sale.id in handed else (),
             )
         )
         for one in issued
@@ -145,6 +151,14 @@ def answer_refused_sale(
         sealer=desk.answer_sealer,
     )
     _store(connection, [answer], now)
+
+
+def _sold(sale: Sale) -> Sold:
+    register = sale.register
+    key = MeterKey(
+        sgc=register.sgc, krn=register.krn, kt=register.kt, ti=sale.ti, base_date=sale.base_date
+    )
+    return Sold(sale.id, sale.meter_id, key)
 
 
 def _store(connection: Connection, answers: Sequence[StoredAnswer], now: datetime) -> None:

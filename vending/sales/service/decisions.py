@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from vending.campaigns.service.deliveries import with_keys_to_sell_under
 from vending.custody.model import Stops
 from vending.custody.service.limits import load_stops
 from vending.errors import ErrorKind, VendingError
@@ -14,8 +15,8 @@ from vending.ledger.service import read_balances
 from vending.meters.errors import MeterNotFoundError
 from vending.meters.model import Meter
 from vending.meters.service import load_last_tids, lock_meters
-from vending.sales import repository
 from vending.partners.service import load_lines
+from vending.sales import repository
 from vending.sales.errors import QuoteNotFoundError, QuoteUsedError
 from vending.sales.model import StoredQuote, VendRequest
 from vending.sales.rules import Draft, Standing, decide, meter_credit_code
@@ -54,9 +55,9 @@ class Situation:
     busy: Collection[MeterPAN]
     quotes: Mapping[tuple[PartnerId, QuoteId], StoredQuote]
     used_quotes: Collection[QuoteId]
-    stops: Stops
     lines: Mapping[PartnerId, int]
     """Credit lines of the partners that have one."""
+    stops: Stops
 
     def standing_of(self, pan: MeterPAN) -> Standing:
         """Return where the meter stands.
@@ -132,7 +133,8 @@ def load_situation(
     Raises:
         ClockJumpedError: The clock cannot be trusted, so nothing new may be dated.
     """
-    meters = lock_meters(connection, {pans[index] for index in requests})
+    locked = lock_meters(connection, {pans[index] for index in requests})
+    meters = with_keys_to_sell_under(connection, locked)
     now = desk.clock_guard.require_trusted(connection)
     quote_ids = {one.quote_id for one in requests.values() if one.quote_id is not None}
     codes = {pan: meter_credit_code(pan, meter.currency) for pan, meter in meters.items()}
@@ -150,9 +152,9 @@ def load_situation(
         last_tids={pan: last_tids[key] for pan, key in tid_keys.items() if key in last_tids},
         busy={pan for pan, meter in meters.items() if meter.id in busy},
         quotes=repository.load_quotes(connection, quote_ids) if quote_ids else {},
+        lines=load_lines(connection, {one.partner_id for one in requests.values()}),
         used_quotes=repository.find_used_quotes(connection, quote_ids) if quote_ids else set(),
         stops=load_stops(connection),
-        lines=load_lines(connection, {one.partner_id for one in requests.values()}),
     )
 
 

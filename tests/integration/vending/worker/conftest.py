@@ -29,6 +29,7 @@ def context(town: Town, gateway: ScriptedGateway) -> WorkerContext:
         metrics=delivery.metrics,
         delivery=delivery,
         resolve_open_sales=lambda limit: limit,
+        issue_campaigns=lambda: 0,
         erase_due=lambda: 0,
         finish_open_orders=lambda _: 0,
         beat_clock=lambda: None,

@@ -184,6 +184,7 @@ def test_untrusted_clock_is_shown_and_raised(town: Town, context: WorkerContext)
         metrics=context.metrics,
         delivery=context.delivery,
         resolve_open_sales=context.resolve_open_sales,
+        issue_campaigns=lambda: 0,
         erase_due=context.erase_due,
         finish_open_orders=context.finish_open_orders,
         beat_clock=jump,
