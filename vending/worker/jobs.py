@@ -4,6 +4,7 @@ job              what it does                                              bound
 outbox           hands each message to the handler of its topic            OUTBOX_BATCH_MAX
 delivery         carries due commands to meters                            THREAD_COUNT_MAX
 stale commands   puts in doubt what a dead worker left `sent`              one batch
+campaigns        makes key-change sets of running campaigns                ISSUE_BATCH_MAX each
 open sales       finishes sales whose security module did not answer       SALE_BATCH_MAX
 open orders      the same for tokens that were ordered outside a sale      ORDER_BATCH_MAX
 retention        erases personal data whose time is over                   SCAN_COUNT_MAX
@@ -155,6 +156,7 @@ def make_jobs(context: WorkerContext) -> tuple[Job, ...]:
         Job("outbox", 0, lambda attempt: relay_outbox(context, attempt, HANDLERS)),
         Job("delivery", 0, lambda _: deliver_due(context.delivery)),
         Job("stale commands", 10, lambda _: doubt_stale(context.delivery)),
+        Job("campaigns", 5, lambda _: context.issue_campaigns()),
         Job("open sales", 5, lambda _: context.resolve_open_sales(SALE_BATCH_MAX)),
         Job("open orders", 5, lambda _: context.finish_open_orders(ORDER_BATCH_MAX)),
         Job("retention", 60, lambda _: context.erase_due()),
