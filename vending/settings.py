@@ -105,6 +105,13 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="`postgresql://user:password@host/name`; empty: SQLite in `data_dir`"),
     ] = None
+    audit_heads_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder of the signed heads of the audit chain; empty: `audit-heads` in "
+            "`data_dir`"
+        ),
+    ] = None
     host: Annotated[str, Field(description="Address the HTTP service listens on")] = "127.0.0.1"
     port: Annotated[
         int,
@@ -368,6 +375,11 @@ class Settings(BaseSettings):
         folder = Path(state_home) if state_home else Path("~/.local/state").expanduser()
         place = sha256(str(self.data_dir.absolute()).encode()).hexdigest()[:16]
         return folder / "vending" / f"session-{place}"
+
+    @property
+    def effective_audit_heads_dir(self) -> Path:
+        """Return where signed heads of the audit chain are written."""
+        return self.audit_heads_dir or self.data_dir / "audit-heads"
 
     @property
     def own_database_file(self) -> Path | None:

@@ -2,7 +2,7 @@
 
 VendingError
 └── AuditError
-    ├── AuditKeyMissingError     there is a chain, and its key is gone
+    ├── AuditKeyMissingError     there is no key: nothing was sealed yet, or it was deleted
     ├── AuditKeyAlteredError     the sealed key does not open
     ├── HeadsFileError           an exported file cannot be read or written
     ├── HeadInvalidError         a head that does not bear the signature
@@ -20,17 +20,18 @@ class AuditError(VendingError):
 
 
 class AuditKeyMissingError(AuditError):
-    """Links or heads are stored, and the key they were made with is not."""
+    """The database holds no key: nothing was sealed yet, or somebody deleted it."""
 
     kind: ClassVar[ErrorKind] = ErrorKind.CONFLICT
     code: ClassVar[str] = "audit_key_missing"
     remedy: ClassVar[str] = (
-        "Somebody deleted the row of audit_keys: keep a copy of the database, and put the row "
-        "back from the last backup that verifies."
+        "Run `vending worker`, which makes it with the first event it seals. Where events were "
+        "sealed before, somebody deleted the row of audit_keys: keep a copy of the database, and "
+        "put the row back from the last backup that verifies."
     )
 
     def __init__(self) -> None:
-        super().__init__("the key of the audit chain is gone")
+        super().__init__("the database holds no key of the audit chain")
 
 
 class AuditKeyAlteredError(AuditError):

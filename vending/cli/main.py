@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "meters": "meters",
         "commands": "commands",
         "outbox": "outbox",
+        "audit": "audit",
         "campaigns": "campaigns",
         "sign-in": "signing_in",
         "sign-out": "signing_in",

@@ -1,8 +1,8 @@
 """Runs the jobs one after the other until told to stop; a job that fails does not stop the others.
 
-Blocking and single-threaded: more than one worker may run, on one or on several machines, and the
-database hands each piece of work to one of them. The only `except Exception` of the worker is
-`Loop.attempt`.
+Blocking, with one thread beside it that seals the audit log. More than one worker may run, on one
+or on several machines, and the database hands each piece of work to one of them. The only
+`except Exception` of the worker is `Loop.attempt`.
 """
 
 import signal
@@ -19,6 +19,7 @@ from vending.observability.logs import get_logger
 from vending.values.clock import Clock
 from vending.worker.context import make_context
 from vending.worker.jobs import Job, make_jobs
+from vending.worker.sealing import make_sealing_jobs
 
 FAILURE_PAUSE_S_MAX: Final = 60
 _DOUBLINGS_MAX: Final = 10
@@ -104,8 +105,28 @@ def run_worker(container: Container, stop: threading.Event | None = None) -> Non
         poll_s=container.settings.worker_poll_ms / 1000,
     )
     _log.info("worker_started", jobs=[job.name for job in jobs])
-    loop.run()
+    with _sealing_beside(container, stop):
+        loop.run()
     _log.info("worker_stopped")
+
+
+@contextmanager
+def _sealing_beside(container: Container, stop: threading.Event) -> Iterator[None]:
+    """Seal the audit log in a thread of its own: it may not wait for a slow meter."""
+    loop = Loop(
+        make_sealing_jobs(container),
+        failures=container.metrics.job_failures,
+        clock=container.clock,
+        stop=stop,
+        poll_s=container.settings.worker_poll_ms / 1000,
+    )
+    thread = threading.Thread(target=loop.run, name="audit-sealing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager

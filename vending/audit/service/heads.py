@@ -54,6 +54,7 @@ def export_heads(database: Database, folder: Path, *, public_key: PublicKey) -> 
         HeadInvalidError: A head in the database, or the last line, bears no signature of ours.
     """
     with _held(folder):
+        _mend(folder)
         last = last_exported(folder, public_key=public_key)
         after = 0 if last is None else last.position
         with database.read() as connection:
@@ -66,14 +67,14 @@ def export_heads(database: Database, folder: Path, *, public_key: PublicKey) -> 
     return len(heads)
 
 
-def last_exported(folder: Path, *, public_key: PublicKey) -> Head | None:
-    """Return the newest head that was exported here; None: none was.
+def last_exported(folder: Path, *, public_key: PublicKey, file: Path | None = None) -> Head | None:
+    """Return the newest head in the file, or in the newest of the folder; None: there is none.
 
     Raises:
         HeadsFileError: The folder cannot be read.
         HeadInvalidError: The newest line is no head of ours.
     """
-    for path in reversed(list_files(folder)):
+    for path in [file] if file is not None else reversed(list_files(folder)):
         line = _last_line(path)
         if line:
             return parse_trusted(line, str(path), public_key=public_key)
@@ -190,23 +191,28 @@ def _append(folder: Path, heads: list[Head], public_key: PublicKey) -> None:
 
 
 def _last_line(path: Path) -> bytes:
-    """Return the last whole line; a piece that a crash left behind it is cut off.
+    """Return the last whole line; nothing when there is none.
 
     Raises:
-        HeadsFileError: The file cannot be read, or not be cut.
+        HeadsFileError: The file cannot be read.
     """
     try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * LINE_BYTES_MAX))
+            tail = file.read()
+    except OSError as error:
+        raise HeadsFileError(str(path), why=error.strerror or "unreadable") from error
+    whole = tail[: tail.rfind(b"\n") + 1]
+    return whole.splitlines()[-1] if whole else b""
+
+
+def _mend(folder: Path) -> None:
+    """Cut off the piece of a line that a crash left at the end of the newest file."""
+    for path in list_files(folder)[-1:]:
         with path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
             start = file.seek(max(0, size - 2 * LINE_BYTES_MAX))
-            tail = file.read()
-            if tail and not tail.endswith(b"\n"):
-                whole = tail[: tail.rfind(b"\n") + 1]
-                file.truncate(start + len(whole))
-                tail = whole
-    except OSError as error:
-        raise HeadsFileError(str(path), why=error.strerror or "unreadable") from error
-    return tail.splitlines()[-1] if tail else b""
+            file.truncate(start + file.read().rfind(b"\n") + 1)
 
 
 @contextmanager
