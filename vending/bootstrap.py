@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from vending.campaigns.service.office import CampaignOffice
 from vending.commands.model import DisconnectionRule
-from vending.custody.model import Ceiling, LimitPolicy, UseClass
+from vending.custody.model import Ceiling, ForecastLimits, LimitPolicy, UseClass
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.choosing import choose_module, keep_where_chosen, token_of
 from vending.keystore.following import KeyStoreFollower
@@ -339,4 +339,12 @@ def disconnection_rule(settings: Settings) -> DisconnectionRule:
         holidays=frozenset(date.fromisoformat(day) for day in holidays.split(","))
         if holidays
         else frozenset(),
+    )
+
+
+def forecast_limits(settings: Settings) -> ForecastLimits:
+    """Return from when a key that expires is worth a look, and a hurry."""
+    return ForecastLimits(
+        soon=timedelta(days=settings.key_expiry_soon_days),
+        urgent=timedelta(days=settings.key_expiry_urgent_days),
     )

@@ -249,6 +249,14 @@ class Settings(BaseSettings):
         int | None,
         Field(ge=0, description="Most management and key-change tokens of a key in a day"),
     ] = None
+    key_expiry_soon_days: Annotated[
+        int,
+        Field(ge=1, le=3660, description="A key that expires within it is worth a look"),
+    ] = 365
+    key_expiry_urgent_days: Annotated[
+        int,
+        Field(ge=1, le=3660, description="A key that expires within it is worth a hurry"),
+    ] = 90
     worker_poll_ms: Annotated[
         int, Field(ge=10, le=60_000, description="Pause of the worker when nothing waits")
     ] = 500

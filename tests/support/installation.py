@@ -76,7 +76,7 @@ def install(folder: Path, url: str | None, *, meter_count: int) -> Installation:
         migrate.upgrade(database)
         unlock = KeyFile.create(folder / "keystore.key")
         store = create_store(database, unlock, data_folder=folder, clock=clock)
-        import_components(database, store, DUTK_2014, clock=clock)
+        import_components(database, store, DUTK_2014, by=SYSTEM, clock=clock)
         draft = TariffDraft(
             code=TARIFF,
             currency=KES,

@@ -6,7 +6,9 @@ VendingError
 ├── StopNotFoundError, StopReleasedError
 ├── CeilingInvalidError
 ├── CeremonyNotFoundError, CeremonyEndedError, CeremonyExpiredError
-├── CeremonyIncompleteError    a component is still missing
+├── CeremonyIncompleteError, CeremonyCompleteError, ComponentNumberError
+├── CheckValueMissingError
+├── ApprovalWantedError, TargetInvalidError
 └── CustodianRepeatedError     one person, two components
 """
 
@@ -159,6 +161,17 @@ class CeremonyCompleteError(VendingError):
 
     def __init__(self) -> None:
         super().__init__("every component of the key ceremony is entered")
+
+
+class ComponentNumberError(VendingError):
+    """The ceremony wants no component of this number, or has it."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.CONFLICT
+    code: ClassVar[str] = "ceremony_component_number"
+    remedy: ClassVar[str] = "Look with `vending keys ceremony show` which components are missing."
+
+    def __init__(self, number: int, *, count: int) -> None:
+        super().__init__(f"component {number} of {count} is not wanted", number=number, count=count)
 
 
 class CustodianRepeatedError(VendingError):

@@ -4,16 +4,16 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType, Self
 from zoneinfo import ZoneInfo
 
 from vending.custody.errors import CeilingInvalidError, IssuingStoppedError, TargetInvalidError
 from vending.keystore.model import KeyReference
-from vending.sts import SGC
+from vending.sts import SGC, KeyAttributes
 from vending.values.clock import Clock
-from vending.values.identifiers import PartnerId
+from vending.values.identifiers import ApprovalId, CeremonyId, OperatorId, PartnerId
 from vending.values.money import Money
 
 StopId = NewType("StopId", uuid.UUID)
@@ -236,3 +236,119 @@ class UsedToday:
     ceiling: Ceiling
     is_own: bool
     """The ceiling was set for this key; otherwise it is the default."""
+
+
+class CeremonyState(StrEnum):
+    """Where a key ceremony stands."""
+
+    OPEN = "open"
+    """Components are entered, or the approval is awaited."""
+    FINISHED = "finished"
+    """The key is in the store."""
+    ABORTED = "aborted"
+    EXPIRED = "expired"
+    """It took longer than `CEREMONY_LIFETIME`; its components were wiped when that was seen."""
+
+
+CEREMONY_LIFETIME: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnteredComponent:
+    """Who entered which component; the component itself lies sealed beside it."""
+
+    number: int
+    """From 1."""
+    custodian_id: OperatorId
+    custodian: str
+    """Login name."""
+    person: str = field(repr=False)
+    check_value: str
+    """6 hexadecimal digits, of the component."""
+    entered_at: datetime
+    is_held: bool
+    """Whether the component is still kept; it is wiped when the ceremony ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceremony:
+    """A key that is brought in by several custodians, each with a component."""
+
+    id: CeremonyId
+    attributes: KeyAttributes
+    component_count: int
+    check_value: str
+    """6 hexadecimal digits, of the whole key, from the form that came with it."""
+    is_demo: bool
+    state: CeremonyState
+    begun_by: str
+    begun_by_id: OperatorId
+    begun_at: datetime
+    expires_at: datetime
+    components: tuple[EnteredComponent, ...]
+    approval_id: ApprovalId | None = None
+    """Of the approval that was used up; None: the key was not taken in."""
+    ended_by: str | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def register(self) -> KeyReference:
+        """Return the register that the key will have."""
+        return KeyReference.of(self.attributes)
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether every component was entered."""
+        return len(self.components) == self.component_count
+
+
+class Severity(StrEnum):
+    """How soon something must be done about a key."""
+
+    OK = "ok"
+    SOON = "soon"
+    """It expires within the longer of the two times that the settings name."""
+    URGENT = "urgent"
+    """It expires within the shorter one."""
+    STANDING = "standing"
+    """It issues nothing: expired, retired or missing, and meters still hold it."""
+    UNUSED = "unused"
+    """No meter holds it."""
+
+
+class Suggestion(StrEnum):
+    """What to do about the meters of a key."""
+
+    NOTHING = "nothing"
+    KEY_REVISION = "key-revision"
+    """A campaign to another key of the supply group."""
+    BASE_DATE = "base-date"
+    """A campaign to a key of a later base date."""
+    OBTAIN_KEY = "obtain-key"
+    """No key of the supply group outlives it: obtain one, and bring it in by a ceremony."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastLimits:
+    """From when a key is worth a look, and from when it is worth a hurry."""
+
+    soon: timedelta
+    urgent: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyForecast:
+    """When a key expires, how many meters hold it, and what to do."""
+
+    register: KeyReference
+    check_value: str | None
+    """None: meters hold the key, and the store has none of that name."""
+    expires_at: datetime | None
+    days_left: int | None
+    """Whole days, rounded down; negative once it has expired."""
+    is_retired: bool
+    meter_count: int
+    severity: Severity
+    suggestion: Suggestion
+    target: KeyReference | None
+    """The key that a campaign would change to."""

@@ -106,10 +106,8 @@ def combine(brought: KeyImport) -> tuple[Secret, str]:
     _check_count(brought)
     dkga = brought.attributes.dkga
     for number, component in enumerate(brought.components, 1):
-        _check_component(component, number, brought.attributes)
+        check_component(component, number, brought.attributes)
     secrets = [component.secret for component in brought.components]
-    if any(_is_zero(secret) for secret in secrets):
-        raise WeakKeyError(Weakness.ZERO_COMPONENT)
     combined = reduce(_xor, secrets)
     if _is_zero(combined):
         raise WeakKeyError(Weakness.CANCELLED)
@@ -136,14 +134,25 @@ def _check_count(brought: KeyImport) -> None:
         raise ComponentCountError(count, count_min=count_min, count_max=COMPONENT_COUNT_MAX)
 
 
-def _check_component(component: KeyComponent, number: int, attributes: KeyAttributes) -> None:
+@guarded
+def check_component(component: KeyComponent, number: int, attributes: KeyAttributes) -> None:
+    """Check a component by itself: its length, its check value, that it hides something.
+
+    Raises:
+        InvalidComponentError: It is not as long as the key derivation wants.
+        CheckValueError: Its check value does not agree.
+        WeakKeyError: It is all zeros.
+        MeterConfigurationError: An initialisation key (KT 0), which is not derived from.
+    """
     wanted_bytes = attributes.dkga.vending_key_size_bytes
     if len(component.secret) != wanted_bytes:
         raise InvalidComponentError(ComponentFault.LENGTH, component=number)
-    if component.check_value is None:
-        return
-    if component.check_value != compute_check_value(component.secret, attributes):
+    if component.check_value is not None and (
+        component.check_value != compute_check_value(component.secret, attributes)
+    ):
         raise CheckValueError(component=number)
+    if _is_zero(component.secret):
+        raise WeakKeyError(Weakness.ZERO_COMPONENT)
 
 
 def _xor(one: Secret, other: Secret) -> Secret:

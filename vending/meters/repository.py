@@ -111,6 +111,18 @@ def list_meters(
     return [_to_meter(row) for row in connection.execute(query)]
 
 
+def count_by_key(connection: Connection) -> dict[tuple[str, int, int], int]:
+    """Return how many meters that are not removed hold each key, by SGC, KRN and KT."""
+    c = meters.c
+    gone = [MeterState.REMOVED.value, MeterState.DECOMMISSIONED.value]
+    query = (
+        select(c.sgc, c.krn, c.kt, func.count())
+        .where(c.state.not_in(gone))
+        .group_by(c.sgc, c.krn, c.kt)
+    )
+    return {(sgc, krn, kt): count for sgc, krn, kt, count in connection.execute(query)}
+
+
 def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[list[MeterHolding]]:
     """Yield what the fitting meters hold, `STREAM_COUNT` at a time, in the order of their ids.
 

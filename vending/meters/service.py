@@ -14,6 +14,7 @@ from vending.meters.errors import (
 )
 from vending.meters.model import Meter, MeterKey, MeterPage, MeterState, NewMeter
 from vending.meters.repository import (
+    count_by_key,
     find_meters,
     find_meters_by_id,
     list_fitting,
@@ -40,6 +41,7 @@ __all__ = [
     "change_link",
     "change_state",
     "change_tariff",
+    "count_by_key",
     "find_meters",
     "find_meters_by_id",
     "list_fitting",

@@ -6,9 +6,9 @@ from sqlalchemy import Connection
 
 from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.service import redeem, request_approval
-from vending.custody import repository
 from vending.custody.errors import ApprovalWantedError
 from vending.custody.model import Ceiling, LimitPolicy, UseClass
+from vending.custody.repository import limits as repository
 from vending.custody.rules import is_lowered
 from vending.keystore.model import KeyReference
 from vending.operators.model import SignedIn

@@ -16,7 +16,6 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from vending.custody import repository
 from vending.custody.errors import CeilingReachedError
 from vending.custody.model import (
     Alarm,
@@ -30,7 +29,8 @@ from vending.custody.model import (
     UseClass,
     UsedToday,
 )
-from vending.custody.repository import UseKey
+from vending.custody.repository import limits as repository
+from vending.custody.repository.limits import UseKey
 from vending.custody.rules import add_use, first_exceeded, near, subtract_use
 from vending.keystore.model import KeyReference
 from vending.persistence.audit import AuditEvent, record

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.rules import check_text
 from vending.approvals.service import redeem, request_approval
-from vending.custody import repository
 from vending.custody.errors import StopNotFoundError, StopReleasedError, TargetInvalidError
 from vending.custody.model import (
     IssueStop,
@@ -17,6 +16,7 @@ from vending.custody.model import (
     StopScope,
     StopTarget,
 )
+from vending.custody.repository import limits as repository
 from vending.keystore.model import KeyReference
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission

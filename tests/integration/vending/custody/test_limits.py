@@ -14,7 +14,7 @@ from tests.support.slow_security_module import Fault, Refuse, SlowSecurityModule
 from vending.approvals.errors import ApprovalMismatchError
 from vending.custody.errors import ApprovalWantedError, CeilingReachedError
 from vending.custody.model import Ceiling, Count, Use, UseClass
-from vending.custody.repository import list_alarms
+from vending.custody.repository.limits import list_alarms
 from vending.custody.service.ceilings import lower_ceiling, propose_ceiling, set_ceiling
 from vending.custody.service.limits import charge, list_used_today, require_room
 from vending.errors import VendingError

@@ -133,7 +133,7 @@ def test_new_passphrase_alone_needs_no_restart_and_with_new_roots_does(
     rotate(filled)
     problems.append(problem_after(follower))
     assert problems == [None, WrongPassphraseError.code]
-    assert follower.store.vending_key(register_of(DUTK_2014))
+    assert follower.store.vending_key(register_of(DUTK_2014)).check_value()
 
 
 def test_changed_store_follows_its_own_new_passphrase(filled: KeyStorePlace) -> None:

@@ -1,0 +1,1 @@
+"""Every query of custody, by what it is about."""
