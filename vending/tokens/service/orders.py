@@ -103,6 +103,8 @@ def carry_out(desk: TokenDesk, fix: Fix, by: Actor) -> IssuedOrder:
         CeilingReachedError: The key has issued enough of this class today.
         VendingError: The order is refused otherwise, and nothing is kept of it.
     """
+    if not desk.security_module.is_local:
+        desk.security_module.require_ready()
     try:
         with desk.database.unit_of_work() as uow:
             order = fix(uow.connection)
