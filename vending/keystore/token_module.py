@@ -169,10 +169,18 @@ class PKCS11SecurityModule:
         key_id = self._store.token_key_id(key.register)
         if key_id is None:
             return False
+        self._require_its_key(key, key_id)
+        return True
+
+    def _require_its_key(self, key: KeyDescription, key_id: bytes) -> None:
+        """Hold the key in the token against the check value that the store vouches for.
+
+        Raises:
+            TokenKeyMissingError: The token lacks the key, or holds another in its place.
+        """
         proof = self._token.authenticate(key_id, _PROOF)[:_PROOF_BYTES].hex().upper()
         if not hmac.compare_digest(proof, key.check_value):
             raise TokenKeyMissingError(str(key.register))
-        return True
 
     def _decoder_key(
         self, key: KeyDescription, pan: MeterPAN, ti: TI, ea: EncryptionAlgorithm
@@ -182,6 +190,7 @@ class PKCS11SecurityModule:
         if key_id is None:
             vending_key = self._store.vending_key(key.register)
             return derive_decoder_key(vending_key, pan=pan, ti=ti, ea=ea)
+        self._require_its_key(key, key_id)
         block = build_data_block(key.attributes, pan=pan, ti=ti, ea=ea)
         code = self._token.authenticate(key_id, block)
         return DecoderKey(code[: ea.key_size_bytes], ea)
