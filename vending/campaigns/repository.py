@@ -190,6 +190,22 @@ def move_meters(connection: Connection, moved: Sequence[CampaignMeter]) -> None:
     )
 
 
+def mark_issued(
+    connection: Connection, campaign_id: CampaignId, ids: Sequence[MeterId], *, now: datetime
+) -> None:
+    """Move locked meters to issued; the set itself is the record of that step."""
+    if not ids:
+        return
+    connection.execute(
+        update(campaign_meters)
+        .where(
+            campaign_meters.c.campaign_id == campaign_id,
+            is_one_of(connection, campaign_meters.c.meter_id, list(ids)),
+        )
+        .values(step=MeterStep.ISSUED.value, evidence=Evidence.SET_MADE.value, changed_at=now)
+    )
+
+
 def list_meters_of(
     connection: Connection,
     campaign_id: CampaignId,

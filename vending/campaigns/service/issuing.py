@@ -9,7 +9,7 @@ make the same set store it once: the second finds the meter no longer planned.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -211,7 +211,7 @@ def _store(
             connection, office, [m for m in prepared.made if m in fresh], prepared, now
         )
         repository.insert_sets(connection, [prepared.made[one] for one in allowed])
-        _move_issued(connection, [fresh[one] for one in allowed], now)
+        repository.mark_issued(connection, campaign.id, allowed, now=now)
         failed = _failures(fresh, prepared)
         skipped = [
             (
@@ -263,7 +263,7 @@ def _charge(
     """Return whose sets may be issued, and what was too much for today's ceilings."""
     stops = load_stops(connection)
     is_open: dict[KeyReference, bool] = {}
-    uses: list[tuple[MeterId, Use]] = []
+    asked: dict[KeyReference, list[MeterId]] = {}
     for one in ids:
         made = prepared.made[one][0]
         old, new = register_of_key(made.old), register_of_key(made.new)
@@ -271,11 +271,33 @@ def _charge(
             if register not in is_open:
                 is_open[register] = _is_open(stops, register)
         if is_open[old] and is_open[new]:
-            use = Use(register=old, use_class=UseClass.MANAGEMENT, token_count=made.section_count)
-            uses.append((one, use))
-    outcomes = charge(connection, [use for _, use in uses], office.policy, now=now)
-    allowed = [one for (one, _), over in zip(uses, outcomes, strict=True) if over is None]
-    return allowed, [over for over in outcomes if over is not None]
+            asked.setdefault(old, []).append(one)
+    allowed: list[MeterId] = []
+    over: list[CeilingReachedError] = []
+    for register, members in asked.items():
+        counts = [prepared.made[one][0].section_count for one in members]
+        refusals = _charge_register(connection, office, register, counts, now)
+        allowed += [one for one, refusal in zip(members, refusals, strict=True) if refusal is None]
+        over += [refusal for refusal in refusals if refusal is not None]
+    return allowed, over
+
+
+def _charge_register(
+    connection: Connection,
+    office: CampaignOffice,
+    register: KeyReference,
+    counts: Sequence[int],
+    now: datetime,
+) -> list[CeilingReachedError | None]:
+    """Count sets of so many sections each: all at once, and where that is too much one by one."""
+
+    def use(token_count: int) -> Use:
+        return Use(register=register, use_class=UseClass.MANAGEMENT, token_count=token_count)
+
+    (too_much,) = charge(connection, [use(sum(counts))], office.policy, now=now)
+    if too_much is None:
+        return [None] * len(counts)
+    return charge(connection, [use(count) for count in counts], office.policy, now=now)
 
 
 def _is_open(stops: Stops, register: KeyReference) -> bool:
@@ -284,23 +306,6 @@ def _is_open(stops: Stops, register: KeyReference) -> bool:
     except IssuingStoppedError:
         return False
     return True
-
-
-def _move_issued(connection: Connection, members: Sequence[CampaignMeter], now: datetime) -> None:
-    """Move meters to issued; the set itself is the record of that step."""
-    repository.move_meters(
-        connection,
-        [
-            replace(
-                member,
-                step=MeterStep.ISSUED,
-                code=None,
-                evidence=Evidence.SET_MADE,
-                changed_at=now,
-            )
-            for member in members
-        ],
-    )
 
 
 def _failures(
