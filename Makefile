@@ -77,6 +77,7 @@ test-system: ## Debian packages that make test needs and this machine lacks; as 
 	{ [ -n "$(UV)" ] || $(BIN)/python -m pip --version || $(PYTHON) -c 'import ensurepip'; } >/dev/null 2>&1 || \
 		lacks python3-venv 'makes the virtual environment'; \
 	command -v curl >/dev/null || lacks curl 'the commands of the README are tested as printed'; \
+	command -v softhsm2-util >/dev/null || lacks softhsm2 'PKCS#11 is tested with its tokens'; \
 	command -v promtool >/dev/null || lacks prometheus 'promtool tests the alert rules'; \
 	if [ -z "$$lacking" ]; then \
 		echo 'make test lacks nothing: the databases come from the lock files'; \
@@ -90,9 +91,10 @@ test-system: ## Debian packages that make test needs and this machine lacks; as 
 docs: $(VENV)/.dev ## write the generated pages again: settings, errors, state diagrams
 	$(BIN)/python -m tests.docs.generate
 
-bench: $(VENV)/.dev ## measure: tokens a second, sales a second
+bench: $(VENV)/.dev ## measure: tokens a second, sales a second, refusals of a dead module
 	$(BIN)/python tests/bench/bench_sts.py --seed $(SEED)
 	$(BIN)/python tests/bench/bench_vends.py --seed $(SEED)
+	$(BIN)/python tests/bench/bench_module.py --seed $(SEED)
 
 # --- what the product is made of ----------------------------------------------------------------
 licences: $(VENV)/.dev ## the licence of every package, read from the texts it installs
