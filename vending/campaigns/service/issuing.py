@@ -240,7 +240,10 @@ def _store(
 def _lock_unchanged(
     connection: Connection, campaign_id: CampaignId, prepared: _Prepared
 ) -> dict[MeterId, CampaignMeter]:
-    """Return the meters that are planned still, hold what they held, and have no other set out."""
+    """Return the planned meters of which nothing stands against what was prepared.
+
+    One whose set was made must still hold what it held, and have no other set out.
+    """
     holdings = lock_holdings(connection, prepared.ids)
     members = repository.lock_meters_of(connection, campaign_id, prepared.ids)
     out = repository.find_out(connection, prepared.ids)
@@ -248,8 +251,10 @@ def _lock_unchanged(
         one: member
         for one, member in members.items()
         if member.step is MeterStep.PLANNED
-        and one not in out
-        and (one not in prepared.made or holds(holdings[one], prepared.made[one][0].old))
+        and (
+            one not in prepared.made
+            or (one not in out and holds(holdings[one], prepared.made[one][0].old))
+        )
     }
 
 
