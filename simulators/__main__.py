@@ -13,7 +13,7 @@ from rich.live import Live
 from typer.exceptions import TyperException
 
 from simulators import display
-from simulators.demo import DemoError
+from simulators.demo_commands import DemoError
 from simulators.demo_live import run_demo
 from simulators.endpoints.lines import LineError
 from simulators.endpoints.module_lines import serving

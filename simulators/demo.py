@@ -5,7 +5,6 @@ as a partner does, over HTTP, and to the meters as field staff do, with `meterct
 """
 
 import json
-import os
 import secrets
 import socket
 import subprocess
@@ -20,12 +19,19 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any, Final
 
+from simulators.demo_commands import (
+    CURRENCY,
+    DemoError,
+    environment,
+    run_approved,
+    run_vending,
+)
+from simulators.demo_people import meet
 from simulators.fleet import RunningFleet
 from simulators.fleet_file import FleetPlan, LineKind, parse_fleet
 
 DATA_FILES: Final = files("simulators") / "demo_data"
 TARIFF: Final = "DEMO-1"
-CURRENCY: Final = "KES"
 PARTNER: Final = "Demo Kiosk"
 SGC: Final = "990001"
 PROFILE: Final = "reference_prepay"
@@ -39,10 +45,6 @@ _NAMES: Final = (
     ("Joseph Kamau", "en"), ("李娜", "zh-CN"), ("Fatuma Ali", "en"), ("刘洋", "zh-CN"),
     ("Peter Mwangi", "en"), ("陈静", "zh-CN"),
 )  # fmt: skip
-
-
-class DemoError(Exception):
-    """The demonstration cannot go on; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +159,11 @@ def prepare(folder: Path, fleet: RunningFleet) -> str:
 
 def _install(folder: Path, links: Mapping[str, str], state: dict[str, Any]) -> None:
     """Do the steps that the state does not name yet."""
+    meet(folder, state, keep=lambda: _store_state(folder, state))
     for name, step in _STEPS.items():
         if name not in state:
             state[name] = step(folder, links)
             _store_state(folder, state)
-
-
-def _make_installation(folder: Path, _: Mapping[str, str]) -> object:
-    """Return the key of a new partner; one whose making was interrupted is left alone."""
-    return run_vending(folder, "init", "--partner", f"{PARTNER} {secrets.token_hex(2)}")["api_key"]
 
 
 def _import_key(folder: Path, _: Mapping[str, str]) -> object:
@@ -180,7 +178,16 @@ def _import_key(folder: Path, _: Mapping[str, str]) -> object:
 
 
 def _add_tariff(folder: Path, _: Mapping[str, str]) -> object:
-    return run_vending(folder, "tariffs", "add", TARIFF, "--price", "20.00", "--vat", "16")
+    if run_vending(folder, "tariffs", "list"):
+        return True
+    asked = run_vending(folder, "tariffs", "add", TARIFF, "--price", "20.00", "--vat", "16")
+    return run_approved(folder, "tariffs", "activate", asked["draft"], approval=asked["approval"])
+
+
+def _add_partner(folder: Path, _: Mapping[str, str]) -> object:
+    """Return the key of a new partner; one whose making was interrupted is left alone."""
+    name = f"{PARTNER} {secrets.token_hex(2)}"
+    return run_vending(folder, "partners", "add", name)["api_key"]
 
 
 def _import_customers(folder: Path, links: Mapping[str, str]) -> object:
@@ -207,13 +214,13 @@ def _import(folder: Path, kind: str) -> object:
 
 
 _STEPS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], object]]] = {
-    "api_key": _make_installation,
     "key": _import_key,
     "tariff": _add_tariff,
+    "api_key": _add_partner,
     "customers": _import_customers,
     "meters": _import_meters,
 }
-"""What an installation is made of, in order."""
+"""What an installation is made of once two people are there, in order."""
 
 
 def _load_state(folder: Path) -> dict[str, Any]:
@@ -257,26 +264,6 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def run_vending(folder: Path, *arguments: str, may_fail: bool = False) -> dict[str, Any]:
-    """Run one `vending` command to its end and return what it printed.
-
-    Raises:
-        DemoError: It failed.
-    """
-    command = [sys.executable, "-m", "vending", *arguments, "--data", str(folder), "--json"]
-    return _run(command, folder, may_fail=may_fail)
-
-
-def run_meterctl(folder: Path, *arguments: str) -> dict[str, Any]:
-    """Run one `meterctl` command to its end and return what it printed, also when it refused.
-
-    Raises:
-        DemoError: It printed nothing to read.
-    """
-    command = [sys.executable, "-m", "meter_drivers", *arguments, "--json"]
-    return _run(command, folder, may_fail=True)
-
-
 @contextmanager
 def running_service(folder: Path, api_key: str, port: int) -> Iterator[DemoService]:
     """Run the service and its worker as long as the block lasts.
@@ -301,7 +288,7 @@ def _process(
         [sys.executable, "-m", "vending", *arguments, "--data", str(folder), "--json"],
         stdout=subprocess.PIPE,
         stderr=log,
-        env=_environment(),
+        env=environment(),
         cwd=folder,
         start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in order
     )
@@ -347,37 +334,6 @@ def wait_until_ready(url: str) -> None:
             pause.wait(POLL_S)
     message = f"{url} does not answer within {START_TIMEOUT_S} s"
     raise DemoError(message)
-
-
-def _run(command: Sequence[str], folder: Path, *, may_fail: bool = False) -> dict[str, Any]:
-    done = subprocess.run(  # noqa: S603 # our own command
-        command,
-        capture_output=True,
-        env=_environment(),
-        cwd=folder,
-        check=False,
-        start_new_session=True,  # Ctrl-C reaches us alone: a step is finished or not begun
-    )
-    try:
-        document: dict[str, Any]
-        document, _ = json.JSONDecoder().raw_decode(done.stdout.decode())
-    except ValueError as error:
-        told = (done.stderr or done.stdout).decode(errors="replace").strip()
-        message = f"`{' '.join(command[2:])}` failed: {told}"
-        raise DemoError(message) from error
-    if done.returncode != 0 and not may_fail:
-        told = document["error"]
-        message = f"`{' '.join(command[2:])}` failed: {told['detail']}\n{told['remedy']}"
-        raise DemoError(message)
-    return document
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment without settings of a real installation, and with demo mode on."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("VENDING_")}
-    return {**kept, "VENDING_DEMO": "true", "VENDING_UTILITY_NAME": "Demo Utility",
-            "VENDING_CURRENCY": CURRENCY, "VENDING_TIMEZONE": "Africa/Nairobi",
-            "VENDING_WORKER_POLL_MS": "100"}  # fmt: skip
 
 
 def _write_customers(path: Path, count: int) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.panel import Panel
 
-from simulators.demo import DemoError, DemoService, new_sale_key, run_meterctl, run_vending
+from simulators.demo import DemoService, new_sale_key
+from simulators.demo_commands import DemoError, run_meterctl, run_vending
 from simulators.fleet import RunningFleet
 
 CREATED: Final = 201

@@ -377,12 +377,22 @@ class Settings(BaseSettings):
     @property
     def effective_session_file(self) -> Path:
         """Return where the command line keeps its session with this installation."""
-        if self.session_file is not None:
-            return self.session_file
+        return self.session_file or self._state_folder / f"session-{self._installation}"
+
+    @property
+    def effective_device_file(self) -> Path:
+        """Return where the command line keeps what it is known by, whoever signs in here."""
+        return self.effective_session_file.parent / f"device-{self._installation}"
+
+    @property
+    def _state_folder(self) -> Path:
         state_home = os.environ.get("XDG_STATE_HOME")
-        folder = Path(state_home) if state_home else Path("~/.local/state").expanduser()
-        place = sha256(str(self.data_dir.absolute()).encode()).hexdigest()[:16]
-        return folder / "vending" / f"session-{place}"
+        return Path(state_home or "~/.local/state").expanduser() / "vending"
+
+    @property
+    def _installation(self) -> str:
+        """Return a short name of the data folder: each has a session of its own."""
+        return sha256(str(self.data_dir.absolute()).encode()).hexdigest()[:16]
 
     @property
     def effective_audit_heads_dir(self) -> Path:

@@ -18,6 +18,8 @@ from vending.persistence.engine import Database, create_database
 from vending.values.clock import SystemClock
 
 ANNA, BEN = "anna", "ben"
+INIT = ("init", "--administrator", "alice=Alice Abara", "--administrator", "bob=Bob Bello")
+"""A new installation; alice and bob are invited."""
 
 
 def session_file(folder: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -16,6 +17,7 @@ class Terminal:
 
     def __init__(self, arguments: list[str], folder: Path, session: Path) -> None:
         self.screen = ""
+        self._out = ""
         self._master, slave = pty.openpty()
 
         def own_the_terminal() -> None:
@@ -44,8 +46,15 @@ class Terminal:
             self.screen += os.read(self._master, 4096).decode()
         os.write(self._master, f"{text}\n".encode())
 
+    def read_out(self, start: str, end: str) -> str:
+        """Wait for text on the other side and return what stands between the two."""
+        assert self.process.stdout is not None
+        while not (found := re.search(f"{start}(.*?){end}", self._out)):
+            self._out += os.read(self.process.stdout.fileno(), 4096).decode(errors="replace")
+        return found[1].strip()
+
     def finish(self) -> str:
         """Wait for the end and return what was printed to the other side."""
         out, _ = self.process.communicate(timeout=60)
         os.close(self._master)
-        return out.decode()
+        return self._out + out.decode(errors="replace")

@@ -24,7 +24,6 @@ from vending.cli.session_file import read_session
 from vending.operators.errors import PermissionDeniedError, SignInRequiredError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
-from vending.operators.service.accounts import list_operators
 from vending.operators.service.sessions import authenticate
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.engine import Database
@@ -96,7 +95,7 @@ def authenticate_session_file(settings: Settings, database: Database) -> SignedI
     return authenticate(database, token, clock=SystemClock())
 
 
-def _admit(data: Path | None, permission: Permission, *, name: str) -> SignedIn | None:
+def _admit(data: Path | None, permission: Permission, *, name: str) -> SignedIn:
     """Return the operator who may run the command.
 
     Raises:
@@ -104,9 +103,6 @@ def _admit(data: Path | None, permission: Permission, *, name: str) -> SignedIn 
         PermissionDeniedError: The operator's roles do not carry the permission.
     """
     with opened_database(data) as (settings, database):
-        with database.read() as connection:
-            if not list_operators(connection, limit=1):
-                return None
         operator = authenticate_session_file(settings, database)
         try:
             operator.require(permission)

@@ -1,5 +1,6 @@
 """init, migrate: what makes an installation and brings it up to date."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,20 @@ from vending.cli.access import acting, host
 from vending.cli.arguments import parse_currency
 from vending.cli.context import DataOption, read_settings
 from vending.cli.output import JsonOption, print_document, print_note
+from vending.cli.people import invitation_row
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.choosing import token_of
 from vending.keystore.errors import KeyStoreExistsError
 from vending.keystore.service import create_store
 from vending.keystore.unlocking import KeyFile, Passphrase, TokenUnlock, Unlock
-from vending.partners.service import add_partner, issue_api_key
+from vending.operators.model import Invitation, NewOperator
+from vending.operators.service.accounts import (
+    FIRST_ADMINISTRATORS,
+    create_first_administrators,
+    list_operators,
+)
 from vending.persistence import migrate
-from vending.persistence.engine import create_database
+from vending.persistence.engine import Database, create_database
 from vending.settings import Settings
 from vending.values.clock import SystemClock
 
@@ -32,6 +39,17 @@ class DataFolderError(VendingError):
 
     def __init__(self, folder: str, reason: str) -> None:
         super().__init__(f"{folder}: {reason}", folder=folder)
+
+
+class AdministratorsMissingError(VendingError):
+    """An installation begins with two administrators: one alone could approve nothing."""
+
+    kind = ErrorKind.INVALID
+    code = "administrators_missing"
+    remedy = "Name two people: `vending init --administrator NAME --administrator NAME`."
+
+    def __init__(self) -> None:
+        super().__init__("two administrators are wanted")
 
 
 class RevisionUnknownError(VendingError):
@@ -53,49 +71,103 @@ def register(app: typer.Typer) -> None:
 
 @host("there is nobody yet who could sign in")
 def init(
-    partner: Annotated[
-        str | None, typer.Option("--partner", help="Add a first partner and print its API key.")
+    administrator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--administrator",
+            help="Login name of one of the first two administrators, or NAME=PERSON; twice.",
+        ),
     ] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new installation: data folder, tables, key store; and a first partner if named.
+    """Make a new installation: data folder, tables, key store, and two administrators.
+
+    Each administrator gets an activation code, printed once, for `vending activate`; as long as
+    two are not active, init with the names of those who are not makes new codes.
 
     The key store opens with VENDING_KEY_STORE_PASSPHRASE_FILE or VENDING_KEY_STORE_KEY_FILE; with
     neither, a key file is made in the data folder.
+
+    Raises:
+        AdministratorsMissingError: The installation has nobody yet, and not two were named.
     """
     settings = read_settings(data)
-    currency = parse_currency(settings.currency, "VENDING_CURRENCY")
+    parse_currency(settings.currency, "VENDING_CURRENCY")
+    people = _parse_people(administrator or ())
+    own_database = settings.own_database_file
+    is_new = own_database is not None and not own_database.is_file()
+    if is_new and len(people) != FIRST_ADMINISTRATORS:
+        raise AdministratorsMissingError
     _make_folder(settings.data_dir)
     clock = SystemClock()
     database = create_database(settings.effective_database_url, create_folder=True)
     try:
         migrate.upgrade(database)
+        _require_people(database, people)
         unlock, made_file = _unlock_for_new_store(settings)
         try:
             create_store(database, unlock, data_folder=settings.data_dir, clock=clock)
         except KeyStoreExistsError:
             print_note("The key store was made before and stays as it is.", as_json=as_json)
-        made: dict[str, object] = {
-            "data_folder": str(settings.data_dir.absolute()),
-            "database": database.dialect.value,
-            "schema": migrate.head_revision(),
-            "key_file": str(made_file.absolute()) if made_file else None,
-        }
-        if partner is not None:
-            added = add_partner(database, partner, currency, by=acting(), clock=clock)
-            made["partner"] = added.name
-            issued = issue_api_key(database, added.id, by=acting(), clock=clock)
-            made["api_key"] = issued.secret_text
+        invited = (
+            create_first_administrators(database, people, by=acting(), clock=clock)
+            if people
+            else []
+        )
     finally:
         database.close()
-    print_document(made, as_json=as_json)
+    made: dict[str, object] = {
+        "data_folder": str(settings.data_dir.absolute()),
+        "database": database.dialect.value,
+        "schema": migrate.head_revision(),
+        "key_file": str(made_file.absolute()) if made_file else None,
+    }
+    _print_made(made, invited, as_json=as_json)
     if made_file is not None:
         print_note(
             "Move the key file away from the database, and keep a copy elsewhere: without it "
             "no key and no token can be read again.",
             as_json=as_json,
         )
+
+
+def _print_made(
+    made: Mapping[str, object], invited: Sequence[Invitation], *, as_json: bool
+) -> None:
+    rows = [invitation_row(one) for one in invited]
+    if as_json:
+        print_document({**made, "administrators": rows}, as_json=True)
+        return
+    print_document(made, as_json=False)
+    if rows:
+        print_document(rows, as_json=False, title="administrators")
+        note = "Hand each code to its holder alone, who runs `vending activate`."
+        print_note(note, as_json=False)
+
+
+def _parse_people(given: Sequence[str]) -> list[NewOperator]:
+    """Return who is named; without a person, the login name stands for it.
+
+    Raises:
+        AdministratorsMissingError: There are more than two.
+    """
+    if len(given) > FIRST_ADMINISTRATORS:
+        raise AdministratorsMissingError
+    parts = [one.partition("=") for one in given]
+    return [NewOperator(name, person or name) for name, _, person in parts]
+
+
+def _require_people(database: Database, people: Sequence[NewOperator]) -> None:
+    """Go on only if somebody is there, or two are named.
+
+    Raises:
+        AdministratorsMissingError: Nobody is there, and not two are named.
+    """
+    with database.read() as connection:
+        is_empty = not list_operators(connection, limit=1)
+        if is_empty and len(people) != FIRST_ADMINISTRATORS:
+            raise AdministratorsMissingError
 
 
 @host("the tables must fit before anybody can sign in")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.support.command_line import ANNA, BEN, CommandLine, session_file, sign_in_two
+from tests.support.command_line import ANNA, BEN, INIT, CommandLine, session_file, sign_in_two
 from vending.cli.main import run
 
 
@@ -33,7 +33,7 @@ def bare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
 @pytest.fixture(scope="session")
 def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installation") / "data"
-    assert run(["init", "--data", str(folder), "--json"]) == 0
+    assert run([*INIT, "--data", str(folder), "--json"]) == 0
     sign_in_two(folder)
     return folder
 

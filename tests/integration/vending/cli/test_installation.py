@@ -3,22 +3,50 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support.command_line import INIT, CommandLine
 
 
-def test_init_makes_folder_tables_key_store_and_partner(bare: CommandLine) -> None:
-    made = bare.json("init", "--partner", "Corner Shop").document
-    assert made["partner"] == "Corner Shop"
-    assert made["api_key"].startswith("pk_")
+def test_init_makes_folder_tables_key_store_and_two_administrators(bare: CommandLine) -> None:
+    made = bare.json(*INIT).document
     key_file = Path(made["key_file"])
     assert key_file.is_absolute()
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     assert stat.S_IMODE(bare.folder.stat().st_mode) == 0o700
-    assert bare.json("keys", "list").document == []
+    assert [one["operator"] for one in made["administrators"]] == ["alice", "bob"]
+    assert len({one["activation_code"] for one in made["administrators"]}) == 2
+    assert bare.json("keys", "check").document == {"key_store": "whole"}
+
+
+@pytest.mark.parametrize("names", [(), ("alice",), ("alice", "bob", "carol")])
+def test_init_without_two_administrators_makes_nothing(
+    bare: CommandLine, names: tuple[str, ...]
+) -> None:
+    arguments = [part for name in names for part in ("--administrator", name)]
+    assert bare.json("init", *arguments).error == "administrators_missing"
+    assert not bare.folder.exists()
+
+
+@pytest.mark.parametrize("pair", [("alice=Ann", "bob=ANN"), ("alice", "alice"), ("alice", "B b")])
+def test_init_wants_two_people(bare: CommandLine, pair: tuple[str, str]) -> None:
+    first, second = pair
+    told = bare.json("init", "--administrator", first, "--administrator", second)
+    assert told.error == "operator_invalid"
+
+
+def test_init_makes_new_codes_until_both_are_active(bare: CommandLine) -> None:
+    first = bare.json(*INIT).document["administrators"]
+    second = bare.json(*INIT).document["administrators"]
+    assert {one["activation_code"] for one in first}.isdisjoint(
+        one["activation_code"] for one in second
+    )
+
+
+def test_init_makes_no_third_administrator(shell: CommandLine) -> None:
+    assert shell.json(*INIT).error == "administrators_exist"
 
 
 def test_init_says_where_the_key_file_belongs(bare: CommandLine) -> None:
-    told = bare.run("init")
+    told = bare.run(*INIT)
     assert told.code == 0
     assert "Move the key file away" in " ".join(told.out.split())
 
@@ -37,18 +65,18 @@ def test_init_uses_the_passphrase_that_is_set(
 ) -> None:
     path = bare.write("passphrase", "correct horse battery staple\n")
     monkeypatch.setenv("VENDING_KEY_STORE_PASSPHRASE_FILE", path)
-    assert bare.json("init").document["key_file"] is None
+    assert bare.json(*INIT).document["key_file"] is None
     assert not (bare.folder / "keystore.key").exists()
-    assert bare.json("keys", "list").code == 0
+    assert bare.json("keys", "check").code == 0
     bare.write("passphrase", "another passphrase entirely")
-    assert bare.json("keys", "list").error == "wrong_passphrase"
+    assert bare.json("keys", "check").error == "wrong_passphrase"
 
 
 def test_init_refuses_a_short_passphrase(
     bare: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VENDING_KEY_STORE_PASSPHRASE", "short")
-    told = bare.json("init")
+    told = bare.json(*INIT)
     assert told.error == "weak_passphrase"
     assert "short" not in told.document["error"]["remedy"].split()
 
@@ -58,9 +86,9 @@ def test_init_makes_the_key_file_that_is_named_and_finds_it_again(
 ) -> None:
     path = bare.folder.parent / "elsewhere.key"
     monkeypatch.setenv("VENDING_KEY_STORE_KEY_FILE", str(path))
-    assert bare.json("init").document["key_file"] == str(path)
+    assert bare.json(*INIT).document["key_file"] == str(path)
     assert bare.json("init").code == 0
-    assert bare.json("keys", "list").document == []
+    assert bare.json("keys", "check").document == {"key_store": "whole"}
     assert not (bare.folder / "keystore.key").exists()
 
 
@@ -81,22 +109,17 @@ def test_nothing_that_opens_the_store_is_told_with_the_way_out(shell: CommandLin
     assert "VENDING_KEY_STORE_PASSPHRASE_FILE" in told.document["error"]["remedy"]
 
 
-def test_init_refuses_a_partner_that_exists(shell: CommandLine) -> None:
-    assert shell.json("init", "--partner", "Shop").code == 0
-    assert shell.json("init", "--partner", "Shop").error == "partner_name_taken"
-
-
 def test_init_refuses_an_unknown_currency_before_it_makes_anything(
     bare: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VENDING_CURRENCY", "ZZZ")
-    assert bare.json("init").error == "argument_invalid"
+    assert bare.json(*INIT).error == "argument_invalid"
     assert not bare.folder.exists()
 
 
 def test_init_refuses_a_folder_that_cannot_be_made(bare: CommandLine) -> None:
     path = bare.write("file", "")
-    told = bare.json("init", "--data", f"{path}/data", data=False)
+    told = bare.json(*INIT, "--data", f"{path}/data", data=False)
     assert told.error == "data_folder_unusable"
 
 

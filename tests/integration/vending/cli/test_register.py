@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.support.command_line import CommandLine
+from tests.support.installed import bring_in_a_tariff
 from tests.support.shop import pan_of
 from vending.ledger.model import Account, AccountCode, AccountKind, JournalEntry, Posting
 from vending.ledger.service import post_entries
@@ -25,7 +26,7 @@ def meter_line(drn: str = DRN, *, state: str = "commissioned", krn: str = "1") -
 @pytest.fixture
 def stocked(shell: CommandLine) -> CommandLine:
     """A tariff, a customer and a meter."""
-    assert shell.json("tariffs", "add", "RES-1", "--price", "21.50", "--vat", "16").code == 0
+    bring_in_a_tariff(shell, "--price", "21.50", "--vat", "16")
     assert shell.json("import", "customers", shell.write("c.csv", CUSTOMERS)).code == 0
     path = shell.write("m.csv", f"{METER_COLUMNS}\n{meter_line()}\n")
     assert shell.json("import", "meters", path).code == 0
@@ -34,12 +35,21 @@ def stocked(shell: CommandLine) -> CommandLine:
 
 # --- tariffs -------------------------------------------------------------------------------------
 def test_tariff_has_versions(shell: CommandLine) -> None:
-    first = shell.json("tariffs", "add", "RES-1", "--price", "21.50", "--vat", "16").document
+    first = bring_in_a_tariff(shell, "--price", "21.50", "--vat", "16")
     assert (first["version"], first["price_per_kwh"], first["vat_percent"]) == (1, "21.50", "16")
     later = ("--from", "2999-01-01T00:00:00Z")
-    second = shell.json("tariffs", "add", "RES-1", "--price", "22.00", *later).document
+    second = bring_in_a_tariff(shell, "--price", "22.00", *later)
     assert (second["version"], second["effective_from"]) == (2, "2999-01-01T00:00:00+00:00")
     assert shell.json("tariffs", "list").document == [second, first]
+
+
+def test_a_draft_sells_nothing_before_another_person_approves_it(shell: CommandLine) -> None:
+    drafted = shell.json("tariffs", "add", "RES-1", "--price", "21.50").document
+    approved = ("--approval", drafted["approval"])
+    told = shell.json("tariffs", "activate", drafted["draft"], *approved)
+    assert told.error == "approval_state"
+    assert shell.json("approvals", "approve", drafted["approval"]).error == "approval_own"
+    assert shell.json("tariffs", "list").document == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.command_line import CommandLine
-from tests.support.installed import REGISTER, bring_in_a_key
+from tests.support.installed import REGISTER, bring_in_a_key, bring_in_a_tariff
 
 PUBLISHED = Path(__file__).parents[4] / "tests/vectors/sts/published.json"
 TOKEN = "70630503470028726114"
@@ -115,7 +115,7 @@ def test_token_that_cannot_be_read_is_refused(
 
 
 def test_token_is_explained_under_the_key_of_a_registered_meter(keyed: CommandLine) -> None:
-    assert keyed.json("tariffs", "add", "RES-1", "--price", "1").code == 0
+    bring_in_a_tariff(keyed, "--price", "1")
     columns = "drn,sgc,krn,kt,ti,ea,dkga,base_date,tariff_code,currency"
     path = keyed.write("m.csv", f"{columns}\n{PAN},201457,1,2,01,7,4,2014,RES-1,KES\n")
     assert keyed.json("import", "meters", path).code == 0

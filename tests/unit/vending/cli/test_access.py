@@ -10,9 +10,12 @@ from vending.cli.marks import ACCESS_MARK
 from vending.operators.permissions import Permission
 
 FOR_THE_HOST = {
+    "activate",
+    "audit check-heads",
     "backup create",
     "backup custodian new",
     "backup verify",
+    "confirm",
     "doctor",
     "init",
     "keys adopt",
@@ -23,9 +26,12 @@ FOR_THE_HOST = {
     "restore after-pitr",
     "restore from",
     "serve",
+    "sign-in",
+    "sign-out",
     "sts conformance",
     "sts decode",
     "version",
+    "whoami",
     "worker",
 }
 """Kept by hand: a command that takes no operator is a decision, seen in review."""
