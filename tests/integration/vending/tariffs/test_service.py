@@ -1,11 +1,14 @@
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from tests.support.people import approve, sign_in_as
 from tests.support.racing_clock import RacingClock
-from tests.support.tariffs import add_version
+from tests.support.tariffs import add_version, terms_of
+from vending.operators.permissions import Role
 from vending.persistence.engine import Database
 from vending.tariffs.errors import (
     TariffBackdatedError,
@@ -14,10 +17,13 @@ from vending.tariffs.errors import (
 )
 from vending.tariffs.model import TariffDraft
 from vending.tariffs.service import (
+    activate,
+    draft_version,
     find_currencies,
     find_effective,
     list_versions,
     load_effective,
+    propose_activation,
 )
 from vending.tariffs.tables import tariffs
 from vending.values.clock import FixedClock
@@ -87,13 +93,22 @@ def test_a_rival_that_was_faster_is_an_overlap(
     postgres_database: Database, fixed_clock: FixedClock
 ) -> None:
     """SQLite has one writer, so that only PostgreSQL lets a rival in between look and insert."""
-    clock = RacingClock(
-        fixed_clock,
-        at_call=2,
-        rival=lambda: add_version(postgres_database, draft(fixed_clock), clock=fixed_clock),
-    )
+    owner = sign_in_as(postgres_database, fixed_clock, Role.TARIFF_OWNER)
+    finance = sign_in_as(postgres_database, fixed_clock, Role.FINANCE)
+    asked = {}
+    for price in (20, 30):
+        terms = terms_of(draft(fixed_clock, price=price))
+        mine = draft_version(postgres_database, terms, by=owner, clock=fixed_clock)
+        approval = propose_activation(
+            postgres_database, mine.id, by=owner, reason="x", clock=fixed_clock
+        )
+        approve(postgres_database, fixed_clock, approval.id, finance)
+        asked[price] = partial(
+            activate, postgres_database, mine.id, by=owner, approval_id=approval.id
+        )
+    clock = RacingClock(fixed_clock, at_call=2, rival=lambda: asked[20](clock=fixed_clock))
     with pytest.raises(TariffOverlapError):
-        add_version(postgres_database, draft(fixed_clock, price=30), clock=clock)
+        asked[30](clock=clock)
     with postgres_database.read() as connection:
         (stored,) = list_versions(connection)
     assert stored.price_per_kwh_micro == 20_000_000
