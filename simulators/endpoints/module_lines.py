@@ -94,16 +94,15 @@ class TCPPort:
         return f"{host}:{port}"
 
     def read(self, wait_s: float) -> bytes:
-        """Return what came within the time, perhaps nothing; a new host replaces the old one."""
-        octets = b""
-        for key, _ in self._waiting.select(wait_s):
-            if key.fileobj is self._listener:
-                self._hang_up()
-                self._host, _ = self._listener.accept()
-                self._waiting.register(self._host, selectors.EVENT_READ)
-                return b""
-            octets = self._receive()
-        return octets
+        """Return what came within the time, perhaps nothing; a second host waits for the first."""
+        if not self._waiting.select(wait_s):
+            return b""
+        if self._host is not None:
+            return self._receive()
+        self._host, _ = self._listener.accept()
+        self._waiting.unregister(self._listener)
+        self._waiting.register(self._host, selectors.EVENT_READ)
+        return b""
 
     def write(self, octets: bytes) -> None:
         """Send; when nobody is there it is lost."""
@@ -130,6 +129,7 @@ class TCPPort:
             self._waiting.unregister(self._host)
             self._host.close()
             self._host = None
+            self._waiting.register(self._listener, selectors.EVENT_READ)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import serial
 
 from simulators.faults import Fault
 from simulators.security_module import AnswerFrom, HoldBack, ModuleFault, RefuseWith
-from tests.support.attached_module import NOW, SETTINGS, AttachedBench, attached_bench
+from tests.support.attached_module import NOW, SETTINGS, AttachedBench, attach, attached_bench
 from tests.support.vending_keys import DCTK_2014, DUTK_1993, DUTK_2014, DUTK_2035, register_of
 from vending.errors import ErrorKind, Outcome, VendingError
 from vending.keystore.errors import (
@@ -77,7 +78,7 @@ def outcome_of(bench: AttachedBench, request: CreditTokenRequest = CREDIT) -> st
 
 # --- lost, late, twice, damaged -------------------------------------------------------------------
 def test_lost_answer_is_unknown_and_the_repeat_gives_the_token(bench: AttachedBench) -> None:
-    bench.simulated.plan(Fault.LOST_ANSWER)
+    bench.plan(Fault.LOST_ANSWER)
     with pytest.raises(ModuleAnswerLostError) as lost:
         bench.module.vend(REGISTER, CREDIT)
     assert lost.value.outcome is Outcome.UNKNOWN
@@ -85,13 +86,13 @@ def test_lost_answer_is_unknown_and_the_repeat_gives_the_token(bench: AttachedBe
 
 
 def test_lost_request_is_unknown_too_since_nobody_can_tell(bench: AttachedBench) -> None:
-    bench.simulated.plan(Fault.DROP)
+    bench.plan(Fault.DROP)
     assert outcome_of(bench) == "security_module_answer_lost"
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
 
 
 def test_lost_answer_to_the_check_keeps_the_token_back(bench: AttachedBench) -> None:
-    bench.simulated.plan(None, Fault.LOST_ANSWER)
+    bench.plan(None, Fault.LOST_ANSWER)
     assert outcome_of(bench) == "security_module_answer_lost"
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
 
@@ -100,7 +101,7 @@ def test_lost_answer_to_the_check_keeps_the_token_back(bench: AttachedBench) -> 
 def test_late_answer_never_passes_for_the_next_one(
     bench: AttachedBench, other_token: str, exchange: int
 ) -> None:
-    bench.simulated.plan(*[None] * exchange, Fault.LATE_ANSWER)
+    bench.plan(*[None] * exchange, Fault.LATE_ANSWER)
     assert outcome_of(bench) == "security_module_answer_lost"
     assert bench.module.vend(REGISTER, OTHER) == other_token
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
@@ -110,7 +111,7 @@ def test_late_answer_never_passes_for_the_next_one(
 def test_answer_held_back_until_the_next_request_of_its_kind_never_passes_for_its_answer(
     bench: AttachedBench, other_token: str, exchange: int
 ) -> None:
-    bench.simulated.plan(*[None] * exchange, HoldBack())
+    bench.plan(*[None] * exchange, HoldBack())
     assert outcome_of(bench) == "security_module_answer_lost"
     assert outcome_of(bench, OTHER) == other_token
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
@@ -120,7 +121,7 @@ def test_answer_held_back_until_the_next_request_of_its_kind_never_passes_for_it
 def test_duplicate_answer_changes_nothing(
     bench: AttachedBench, other_token: str, exchange: int
 ) -> None:
-    bench.simulated.plan(*[None] * exchange, Fault.DUPLICATE)
+    bench.plan(*[None] * exchange, Fault.DUPLICATE)
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
     assert bench.module.vend(REGISTER, OTHER) == other_token
 
@@ -131,28 +132,27 @@ def test_damaged_answer_is_asked_for_again_or_unknown(
     bench: AttachedBench, fault: Fault, exchange: int
 ) -> None:
     for _ in range(5):
-        bench.simulated.plan(*[None] * exchange, fault)
+        bench.plan(*[None] * exchange, fault)
         assert outcome_of(bench) in {TOKEN, "security_module_answer_lost"}
         assert bench.module.vend(REGISTER, CREDIT) == TOKEN
 
 
 def test_request_that_the_module_heard_damaged_is_repeated(bench: AttachedBench) -> None:
-    bench.simulated.plan(RefuseWith(ModuleStatus.CHECKSUM.code))
+    bench.plan(RefuseWith(ModuleStatus.CHECKSUM.code))
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
-    bench.simulated.plan(
+    bench.plan(
         *[RefuseWith("20"), None, None] * 2  # the line is settled and the register asked between
     )
     assert outcome_of(bench) == "module_checksum"
 
 
 def test_slow_answer_is_waited_for(bench: AttachedBench) -> None:
-    bench.simulated.plan(Fault.DELAY, Fault.DELAY)
+    bench.plan(Fault.DELAY, Fault.DELAY)
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
 
 
 def test_dead_module_takes_no_request_and_serves_when_it_is_back(bench: AttachedBench) -> None:
     bench.simulated.state.is_dead = True
-    assert outcome_of(bench) == "security_module_answer_lost"
     with pytest.raises(ModuleUnavailableError) as refused:
         bench.module.vend(REGISTER, CREDIT)
     assert refused.value.outcome is Outcome.NONE
@@ -199,10 +199,10 @@ def test_key_that_no_register_is_named_for_is_not_found() -> None:
 
 
 def test_token_from_another_register_is_kept_back(bench: AttachedBench) -> None:
-    bench.simulated.plan(AnswerFrom(OTHER_NUMBER))
+    bench.plan(AnswerFrom(OTHER_NUMBER))
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN, "asked again, it was right"
     vend_settle_examine = [AnswerFrom(OTHER_NUMBER), None, None, None]
-    bench.simulated.plan(*vend_settle_examine, *vend_settle_examine)
+    bench.plan(*vend_settle_examine, *vend_settle_examine)
     with pytest.raises(ModuleWrongTokenError) as kept:
         bench.module.vend(REGISTER, CREDIT)
     assert kept.value.outcome is Outcome.UNKNOWN
@@ -220,7 +220,7 @@ def test_late_verdict_on_another_token_never_passes_for_this_ones(bench: Attache
     whole = VerifyRequest(
         pan=CREDIT.pan, ti=CREDIT.ti, ea=CREDIT.ea, digits=bench.module.vend(REGISTER, CREDIT)
     )
-    bench.simulated.plan(None, Fault.DUPLICATE)
+    bench.plan(Fault.DUPLICATE)
     assert not isinstance(bench.module.verify(REGISTER, whole), Rejection)
     wrong = replace(whole, digits=f"{int(TOKEN) + 1:020}")
     assert bench.module.verify(REGISTER, wrong) == Rejection(AuthenticationResult.CRC_ERROR)
@@ -231,7 +231,7 @@ def test_late_verdict_on_another_token_never_passes_for_this_ones(bench: Attache
 def test_status_has_a_refusal_of_its_own_that_ends_the_request(
     bench: AttachedBench, status: str
 ) -> None:
-    bench.simulated.plan(RefuseWith(status))
+    bench.plan(RefuseWith(status))
     with pytest.raises(STATUS_REFUSALS[status]) as refused:
         bench.module.vend(REGISTER, CREDIT)
     assert refused.value.facts == {"status": status}
@@ -246,7 +246,7 @@ def test_every_status_of_the_standard_has_a_meaning_here() -> None:
 
 @pytest.mark.parametrize("status", ["EE", "77", "00"])
 def test_status_that_nobody_explains_is_unknown(bench: AttachedBench, status: str) -> None:
-    bench.simulated.plan(RefuseWith(status))
+    bench.plan(RefuseWith(status))
     with pytest.raises(ModuleError) as refused:
         bench.module.vend(REGISTER, CREDIT)
     assert refused.value.code == "module_status_unknown"
@@ -338,7 +338,7 @@ def test_key_change_is_whole_or_unknown(
     bench: AttachedBench, fault: ModuleFault, exchange: int
 ) -> None:
     new = register_of(DUTK_2035)
-    bench.simulated.plan(*[None] * exchange, fault)
+    bench.plan(*[None] * exchange, fault)
     (first,) = bench.module.change_key_many([(REGISTER, new, CHANGE)])
     is_unknown = isinstance(first, VendingError) and first.outcome is Outcome.UNKNOWN
     assert first == CHANGE_TOKENS or is_unknown
@@ -347,13 +347,13 @@ def test_key_change_is_whole_or_unknown(
 
 def test_key_change_to_another_register_than_asked_is_kept_back(bench: AttachedBench) -> None:
     other = next(one.number for one in SETTINGS if one.key == register_of(DUTK_1993))
-    bench.simulated.plan(AnswerFrom(other))
+    bench.plan(AnswerFrom(other))
     new = register_of(DUTK_2035)
     assert bench.module.change_key(REGISTER, new, CHANGE) == CHANGE_TOKENS
 
 
 def test_key_change_rule_of_the_module_is_told(bench: AttachedBench) -> None:
-    bench.simulated.plan(RefuseWith(ModuleStatus.KEY_CHANGE_RULE.code))
+    bench.plan(RefuseWith(ModuleStatus.KEY_CHANGE_RULE.code))
     with pytest.raises(ModuleError) as refused:
         bench.module.change_key(REGISTER, register_of(DUTK_2035), CHANGE)
     assert refused.value.code == "module_key_change_rule"
@@ -363,20 +363,47 @@ def test_key_change_rule_of_the_module_is_told(bench: AttachedBench) -> None:
 def test_module_on_a_tcp_port_serves_alike() -> None:
     with attached_bench(timeout_s=TIMEOUT_S, over_tcp=True) as bench:
         assert bench.module.vend(REGISTER, CREDIT) == TOKEN
-        bench.module.close()
         assert bench.module.vend(REGISTER, CREDIT) == TOKEN, "it connects again"
         assert bench.module.identify() == "simulated security module"
 
 
 def test_registers_are_asked_again_when_the_line_comes_back(bench: AttachedBench) -> None:
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
-    bench.module.close()
+    bench.simulated.state.is_dead = True
+    assert outcome_of(bench) == "security_module_unavailable"
+    bench.simulated.state.is_dead = False
     bench.simulated.requests.clear()
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
     asked = [
         one for one in bench.simulated.requests if isinstance(one, messages.KeyAttributesRequest)
     ]
     assert {one.register for one in asked} >= {one.number for one in SETTINGS}
+
+
+def test_two_processes_share_one_module_a_turn_each(bench: AttachedBench) -> None:
+    other = attach(bench.address, timeout_s=TIMEOUT_S)
+    for _ in range(3):
+        assert bench.module.vend(REGISTER, CREDIT) == TOKEN
+        assert other.vend(REGISTER, CREDIT) == TOKEN
+
+
+def test_answer_that_another_process_did_not_wait_for_passes_for_nothing(
+    bench: AttachedBench, other_token: str
+) -> None:
+    impatient = attach(bench.address, timeout_s=TIMEOUT_S / 4)
+    assert impatient.vend(REGISTER, OTHER) == other_token
+    bench.plan(Fault.LATE_ANSWER)
+    with pytest.raises(ModuleAnswerLostError):
+        impatient.vend(REGISTER, OTHER)
+    outcomes = [outcome_of(bench) for _ in range(3)]
+    assert set(outcomes) <= {TOKEN, "security_module_unavailable"}
+    assert outcomes[-1] == TOKEN
+
+
+def test_line_that_another_process_keeps_is_busy(bench: AttachedBench) -> None:
+    with serial.Serial(bench.address, exclusive=True):
+        assert outcome_of(bench) == "security_module_busy"
+    assert bench.module.vend(REGISTER, CREDIT) == TOKEN
 
 
 def test_line_that_is_not_there_is_unavailable() -> None:

@@ -11,7 +11,12 @@ from meter_drivers.transports.tcp import TCPStream
 from simulators.clock import StillClock
 from simulators.endpoints.module_lines import TCPPort, TerminalPort, serving
 from simulators.faults import FaultPlan, FaultRates
-from simulators.security_module import ModuleState, SimulatedSecurityModule, number_registers
+from simulators.security_module import (
+    ModuleFault,
+    ModuleState,
+    SimulatedSecurityModule,
+    number_registers,
+)
 from tests.support.vending_keys import ALL_KEYS, DEMO, RETIRED, register_of
 from vending.keystore.attached import AttachedSecurityModule, RegisterSetting
 from vending.keystore.components import combine
@@ -52,6 +57,10 @@ class AttachedBench:
     address: str
     blurt: Callable[[bytes], None]
     """Puts bytes onto the line that nobody asked for."""
+
+    def plan(self, *faults: ModuleFault) -> None:
+        """Decide what goes wrong with the next requests, after the one that settles the line."""
+        self.simulated.plan(None, *faults)
 
 
 def simulated_module(*, seed: int = 1, late_ms: int = 500) -> SimulatedSecurityModule:
@@ -95,7 +104,4 @@ def attached_bench(
     port = TCPPort() if over_tcp else TerminalPort()
     with serving(simulated, port) as address:
         module = attach(address, timeout_s=timeout_s, demo_allowed=demo_allowed, settings=settings)
-        try:
-            yield AttachedBench(simulated, module, address, port.write)
-        finally:
-            module.close()
+        yield AttachedBench(simulated, module, address, port.write)

@@ -139,11 +139,6 @@ class AttachedSecurityModule:
         """Return what messages call its line."""
         return self._line.link
 
-    def close(self) -> None:
-        """Give the line back."""
-        with self._lock:
-            self._line.close()
-
     def require_ready(self) -> None:
         """Take whatever comes: only asking tells; see `vending.keystore.guarded`."""
 
@@ -278,8 +273,6 @@ class AttachedSecurityModule:
                 tct=TokenCarrierType.NUMERIC,
                 token=TokenDigits(request.digits),
             )
-            # Its answer is checked by nothing: let no older one pass for it.
-            self._line.distrust()
             try:
                 answer = self._ask_safely(line_request)
             except (ModuleFieldError, ModuleLuhnError):
@@ -300,13 +293,17 @@ class AttachedSecurityModule:
     # --- keys ----------------------------------------------------------------------------------
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Have the line for one request; forget what the registers held if it was away."""
+        """Have the line for one request; ask what the registers hold if the module was away."""
         with self._lock:
-            if self._line.begin_turn():
-                self._keys.clear()
-                for setting in self._settings.values():
-                    self._examine_quietly(setting)
-            yield
+            was_away = self._line.begin_turn()
+            try:
+                if was_away:
+                    self._keys.clear()
+                    for setting in self._settings.values():
+                        self._examine_quietly(setting)
+                yield
+            finally:
+                self._line.end_turn()
 
     def _examine_quietly(self, setting: RegisterSetting) -> None:
         """Ask for a register; one that cannot be used is asked for again when it is wanted.

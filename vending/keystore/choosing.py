@@ -85,7 +85,7 @@ def choose_module(
             return ChosenModule(_guard(held, settings, metrics), held.use, token.close)
         case "attached":
             attached = attach(settings, clock=clock)
-            return ChosenModule(_guard(attached, settings, metrics), _ignore, attached.close)
+            return ChosenModule(_guard(attached, settings, metrics), _ignore, _do_nothing)
 
 
 def keep_where_chosen(settings: Settings, store: OpenKeyStore) -> OpenKeyStore:

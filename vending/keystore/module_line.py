@@ -1,9 +1,9 @@
 """The line to an attached security module: one request, one answer, and nothing left over.
 
 Answers carry no number, so an answer that comes late would be taken for the next one's. The line
-is therefore *settled* before a request leaves: unless the last exchange ended cleanly and nothing
-waits, a question that issues nothing is asked, and everything is dropped until its answer comes.
-A serial line keeps its order, so behind that answer nothing older can follow. Two such questions
+is therefore *settled* at the start of a turn, and whenever an exchange did not end cleanly: a
+question that issues nothing is asked, and everything is dropped until its answer comes. A serial
+line keeps its order, so behind that answer nothing older can follow. Two such questions
 alternate, so that a late answer to one is not taken for the other's.
 
 What a request may come to:
@@ -17,9 +17,10 @@ What a request may come to:
 from collections import deque
 from typing import Final
 
-from meter_drivers.errors import LinkTimeoutError, TransportError
+from meter_drivers.errors import LineBusyError, LinkTimeoutError, TransportError
 from meter_drivers.transports.port import ByteStream, Timer
 from vending.keystore.errors import ModuleAnswerLostError, ModuleUnavailableError
+from vending.keystore.module_errors import ModuleBusyError
 from vending.sts.errors import ModuleFrameError, ModuleRefusedError
 from vending.sts.module_messages import (
     REQUESTS_BY_RECORD,
@@ -33,6 +34,7 @@ from vending.sts.security_module import LineBuffer, decode_answer, encode_reques
 TURN_ANSWERS: Final = 3
 """One turn, of several exchanges, lasts at most as long as so many answers may take."""
 _READ_SIZE_BYTES: Final = 512
+_LOCK_POLL_S: Final = 0.01
 _LINES_DROPPED_MAX: Final = 64
 """A module that talks without end is not settled by listening on."""
 
@@ -51,12 +53,14 @@ class ModuleLine:
         self._timeout_s = timeout_s
         self._timer = timer
         self._ends_s = 0.0
-        self._probes: deque[Request] = deque(
-            [IdentificationRequest(), KeyAttributesRequest(register=probe_register)]
-        )
+        self._probes: list[Request] = [
+            IdentificationRequest(),
+            KeyAttributesRequest(register=probe_register),
+        ]
         self._buffer = LineBuffer()
         self._lines: deque[bytes] = deque()
         self._is_settled = False
+        self._was_away = True
 
     @property
     def link(self) -> str:
@@ -64,20 +68,36 @@ class ModuleLine:
         return self._stream.link
 
     def begin_turn(self) -> bool:
-        """Start the clock of a turn and open the line; return whether it was closed before.
+        """Have the line for one turn; return whether the module was away since the last.
+
+        Service, worker and command line share one module: each opens the line for a turn, locks
+        it while it lasts, and trusts nothing that another may have left on it.
 
         Raises:
+            ModuleBusyError: Another process had it all the time.
             ModuleUnavailableError: Nothing is at the other end.
         """
+        begun_s = self._timer.now_s()
+        while not self._is_opened():
+            if self._timer.now_s() - begun_s >= self._timeout_s:
+                raise ModuleBusyError
+            self._timer.wait(_LOCK_POLL_S)
         self._ends_s = self._timer.now_s() + TURN_ANSWERS * self._timeout_s
-        if self._stream.is_open and self._is_quiet():
-            return False
-        if self._stream.is_open:
-            return False
         self._is_settled = False
+        was_away, self._was_away = self._was_away, False
+        return was_away
+
+    def end_turn(self) -> None:
+        """Let others have the line."""
+        self._stream.close()
+
+    def _is_opened(self) -> bool:
         try:
             self._stream.open()
+        except LineBusyError:
+            return False
         except TransportError as error:
+            self._was_away = True
             raise ModuleUnavailableError from error
         return True
 
@@ -111,40 +131,40 @@ class ModuleLine:
         """Settle the line before the next request, however well the last one went."""
         self._is_settled = False
 
-    def close(self) -> None:
-        """Give the line back."""
-        self._stream.close()
-
     def _settle(self) -> None:
         """Ask a question that issues nothing, and drop everything that comes before its answer.
 
-        What comes instead may have begun as noise on either side: then it is asked once more.
+        What comes instead may have begun as noise on either side, or be its refusal, which names
+        no command: then the other question is asked as well.
 
         Raises:
             ModuleUnavailableError: It was not answered.
         """
         if self._is_settled and self._is_quiet():
             return
-        probe = self._probes[0]
-        self._probes.rotate()
+        first, second = self._probes
+        self._probes.reverse()
         try:
             self._drop_what_waits()
-            self._send(probe)
+            self._send(first)
             for count in range(_LINES_DROPPED_MAX):
-                if self._comes_answer_to(probe):
+                if self._comes_answer_to(first, *([second] if count else [])):
                     self._is_settled = True
                     return
                 if count == 0:
-                    self._send(probe)
+                    self._send(second)
         except TransportError as error:
+            self._was_away = True
             raise ModuleUnavailableError from error
+        self._was_away = True
         raise ModuleUnavailableError
 
-    def _comes_answer_to(self, probe: Request) -> bool:
+    def _comes_answer_to(self, *probes: Request) -> bool:
         try:
-            return _answers(self._next_line(), probe)
+            line = self._next_line()
         except LineConfusedError:
             return False
+        return any(_answers(line, probe) for probe in probes)
 
     def _drop_what_waits(self) -> None:
         self._buffer, self._lines = LineBuffer(), deque()
@@ -161,15 +181,19 @@ class ModuleLine:
         except LinkTimeoutError:
             return True
         except TransportError:
-            self._stream.close()
+            self._lose()
         self._is_settled = False
         return False
+
+    def _lose(self) -> None:
+        self._stream.close()
+        self._was_away = True
 
     def _send(self, request: Request) -> None:
         try:
             self._stream.write(encode_request(request), timeout_s=self._timeout_s)
         except TransportError:
-            self._stream.close()
+            self._lose()
             raise
 
     def _next_line(self) -> bytes:
@@ -180,7 +204,7 @@ class ModuleLine:
             except LinkTimeoutError:
                 raise
             except TransportError:
-                self._stream.close()
+                self._lose()
                 raise
             try:
                 self._lines.extend(line for line in self._buffer.receive(octets) if line)

@@ -92,7 +92,7 @@ def test_each_sale_has_one_token_and_it_is_the_right_one(
     shop: Shop, desk: SalesDesk, bench: AttachedBench, fault: str
 ) -> None:
     tokens_before = count_rows(shop.database)["issued_tokens"]
-    bench.simulated.plan(*FAULTS[fault])
+    bench.plan(*FAULTS[fault])
     shop.sell(shop.request("k1"), desk)
     require_one_right_token(shop, desk, "k2", meter=1)
     require_one_right_token(shop, desk, "k1")
@@ -104,7 +104,7 @@ def test_each_sale_has_one_token_and_it_is_the_right_one(
 def test_refusal_of_the_module_declines_the_sale_and_takes_no_money(
     shop: Shop, desk: SalesDesk, bench: AttachedBench, status: str
 ) -> None:
-    bench.simulated.plan(RefuseWith(status))
+    bench.plan(RefuseWith(status))
     first = shop.sell(shop.request("k1"), desk)
     assert code_of(first) == STATUS_REFUSALS[status].code
     again = shop.sell(shop.request("k1"), desk)
@@ -128,7 +128,7 @@ def test_random_bits_of_the_module_make_no_second_token(
 ) -> None:
     drawn = iter(range(1, 16))
     bench.simulated.draw_rnd = lambda: next(drawn)
-    bench.simulated.plan(Fault.LOST_ANSWER)
+    bench.plan(Fault.LOST_ANSWER)
     shop.sell(shop.request("k1"), desk)
     require_one_right_token(shop, desk, "k1")
     assert next(drawn) > 2, "the module made two, of one TID"

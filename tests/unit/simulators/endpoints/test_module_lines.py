@@ -46,15 +46,15 @@ def test_terminal_answers_a_host_that_comes_twice() -> None:
             os.close(host)
 
 
-def test_tcp_port_serves_the_host_that_came_last() -> None:
+def test_tcp_port_serves_one_host_at_a_time() -> None:
     with serving(simulated_module(), TCPPort()) as address:
-        with connect(address) as first:
-            assert exchange(first.fileno()).startswith(b"SM!DI00")
-            with connect(address) as second:
-                assert exchange(second.fileno()).startswith(b"SM!DI00")
-                assert first.recv(1) == b"", "the first was hung up"
-        with connect(address) as third:
-            assert exchange(third.fileno()).startswith(b"SM!DI00")
+        first, second = connect(address), connect(address)
+        assert exchange(first.fileno()).startswith(b"SM!DI00")
+        second.sendall(LINE)
+        assert not select.select([second], [], [], 0.1)[0], "the first is still there"
+        first.close()
+        assert read_line(second.fileno()).startswith(b"SM!DI00")
+        second.close()
 
 
 def test_answers_keep_their_order_behind_a_late_one() -> None:
