@@ -16,7 +16,7 @@ OSV    ?=
 SBOM   ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-restore proof-install test-system licences vulnerabilities sbom lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-audit proof-restore proof-install test-system licences vulnerabilities sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,9 +91,10 @@ test-system: ## Debian packages that make test needs and this machine lacks; as 
 docs: $(VENV)/.dev ## write the generated pages again: settings, errors, state diagrams
 	$(BIN)/python -m tests.docs.generate
 
-bench: $(VENV)/.dev ## measure: tokens a second, sales a second, refusals of a dead module
+bench: $(VENV)/.dev ## measure: tokens a second, sales a second, the audit chain, refusals of a dead module
 	$(BIN)/python tests/bench/bench_sts.py --seed $(SEED)
 	$(BIN)/python tests/bench/bench_vends.py --seed $(SEED)
+	$(BIN)/python tests/bench/bench_audit.py --seed $(SEED)
 	$(BIN)/python tests/bench/bench_module.py --seed $(SEED)
 
 # --- what the product is made of ----------------------------------------------------------------
@@ -122,10 +123,13 @@ proof-vends: $(VENV)/.dev ## SIZE sales from 16 clients, a third repeats, on bot
 proof-kill: $(VENV)/.dev ## kill -9 the service under load, SIZE times on each database
 	$(BIN)/python tests/proofs/proof_kill.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
 
+proof-audit: $(VENV)/.dev ## tamper SIZE times with the audit chain as a superuser, on both databases
+	$(BIN)/python tests/proofs/proof_audit.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
+
 proof-restore: $(VENV)/.dev ## sell SIZE, back up, destroy, restore, sell; on both databases and across
 	$(BIN)/python tests/proofs/proof_restore.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
 
-proofs: proof-vends proof-kill proof-restore
+proofs: proof-vends proof-kill proof-audit proof-restore
 
 proof-install: ## a bare Debian becomes a serving product (needs root)
 	SUITE=$(SUITE) UNITS=$(UNITS) PYTHON=$(PYTHON) tests/proofs/proof_install.sh
