@@ -16,7 +16,7 @@ OSV    ?=
 SBOM   ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-audit proof-restore proof-install test-system licences vulnerabilities sbom lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-audit proof-campaign proof-restore proof-install test-system licences vulnerabilities sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -94,6 +94,7 @@ docs: $(VENV)/.dev ## write the generated pages again: settings, errors, state d
 bench: $(VENV)/.dev ## measure: tokens a second, sales a second, the audit chain, refusals of a dead module
 	$(BIN)/python tests/bench/bench_sts.py --seed $(SEED)
 	$(BIN)/python tests/bench/bench_vends.py --seed $(SEED)
+	$(BIN)/python tests/bench/bench_key_change.py
 	$(BIN)/python tests/bench/bench_audit.py --seed $(SEED)
 	$(BIN)/python tests/bench/bench_module.py --seed $(SEED)
 
@@ -129,7 +130,10 @@ proof-audit: $(VENV)/.dev ## tamper SIZE times with the audit chain as a superus
 proof-restore: $(VENV)/.dev ## sell SIZE, back up, destroy, restore, sell; on both databases and across
 	$(BIN)/python tests/proofs/proof_restore.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
 
-proofs: proof-vends proof-kill proof-audit proof-restore
+proof-campaign: $(VENV)/.dev ## key revision and rollover over SIZE simulated meters, a third failing
+	$(BIN)/python tests/proofs/proof_campaign.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
+
+proofs: proof-vends proof-kill proof-audit proof-campaign proof-restore
 
 proof-install: ## a bare Debian becomes a serving product (needs root)
 	SUITE=$(SUITE) UNITS=$(UNITS) PYTHON=$(PYTHON) tests/proofs/proof_install.sh

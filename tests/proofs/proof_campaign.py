@@ -67,9 +67,9 @@ NOW = datetime(2024, 6, 1, 8, 0, tzinfo=UTC)
 """While both base dates still count: the identifiers of 1993 end in November 2024."""
 METERS_PER_LINE = 25
 ROUNDS_MAX = 60
-SHOPPING_ROUND = 3
-STEP = timedelta(minutes=10)
-"""Between two rounds: most pauses of a command are over by then."""
+SHOPPING_ROUND = 2
+STEP = timedelta(minutes=16)
+"""Between two rounds: every pause of a command is over by then."""
 TEST = Actor.system("proof")
 EXCHANGES_OF_SECTION = 3
 """Read how things stand, write, read the verdict."""
@@ -93,7 +93,7 @@ FIRST_SECTION = [None] * (1 + EXCHANGES_OF_SECTION)
 FAULTS: dict[Trouble, list[Fault | None]] = {
     Trouble.NONE: [],
     Trouble.DEAD: [],
-    Trouble.DEAD_FOR_HOURS: [Fault.DROP] * 18,
+    Trouble.DEAD_FOR_HOURS: [Fault.DROP] * 12,
     Trouble.LOSSY: [],
     Trouble.CUT_BETWEEN: [*FIRST_SECTION, *[Fault.DROP] * 12],
     Trouble.LAST_ANSWER_LOST: [*FIRST_SECTION, None, Fault.LOST_ANSWER, *[Fault.DROP] * 6],
