@@ -2,7 +2,19 @@
 
 from fastapi import APIRouter
 
-from vending.api import health, meters, office_approvals, office_campaigns, sales
+from vending.api import (
+    health,
+    meters,
+    office_approvals,
+    office_campaigns,
+    office_commands,
+    office_customers,
+    office_partners,
+    office_sales,
+    office_tariffs,
+    office_tokens,
+    sales,
+)
 
 
 def list_routers() -> list[APIRouter]:
@@ -12,5 +24,11 @@ def list_routers() -> list[APIRouter]:
         sales.router,
         office_approvals.router,
         office_campaigns.router,
+        office_commands.router,
+        office_customers.router,
+        office_partners.router,
+        office_sales.router,
+        office_tariffs.router,
+        office_tokens.router,
         health.router,
     ]
