@@ -207,6 +207,7 @@ def close_the_ranks(by: Superuser) -> Expected:
     link = by.rng.choice(by.links[:-1])
     by.delete_links(link.position, link.position)
     by.delete_events(link.event_id)
+    by.delete_heads(link.position, link.position)
     behind = range(link.position + 1, by.last + 1)
     for position in behind:
         by.set_link(position, position=position - 1)
