@@ -21,8 +21,11 @@ from vending.cli.output import FindingsError, JsonOption, Row, print_document, p
 from vending.commands.model import CommandState
 from vending.commands.service import count_unfinished
 from vending.errors import ErrorKind, VendingError, canonical_json
+from vending.keystore.choosing import attach, token_of
+from vending.keystore.errors import ModuleError
 from vending.keystore.model import KeyDescription
 from vending.keystore.service import open_store
+from vending.keystore.token_module import PKCS11SecurityModule
 from vending.persistence import migrate
 from vending.persistence.engine import Database, durability_report
 from vending.persistence.outbox import AGE_MAX_S, age_of_oldest, count_parked
@@ -153,6 +156,7 @@ def _run_checks(settings: Settings, *, confirm: bool) -> Iterator[Check]:
 def _later_checks(settings: Settings, database: Database) -> list[tuple[str, Callable[[], Check]]]:
     return [
         ("key store", lambda: _check_key_store(settings, database)),
+        ("security module", lambda: _check_security_module(settings, database)),
         ("clock", lambda: _check_clock(settings, database)),
         ("key file", lambda: _check_key_file(settings)),
         ("outbox", lambda: _check_outbox(database)),
@@ -253,8 +257,14 @@ def _check_schema(database: Database) -> Check:
 
 def _check_key_store(settings: Settings, database: Database) -> Check:
     store = open_store(database, unlock_of(settings), data_folder=settings.data_dir)
+    if settings.security_module == "attached":
+        return Check("key store", Verdict.OK, "open; the vending keys are in the module")
+    return _judge_keys(store.list_keys())
+
+
+def _judge_keys(keys: Sequence[KeyDescription]) -> Check:
     now = SystemClock().now()
-    usable = [key for key in store.list_keys() if _can_issue(key, now)]
+    usable = [key for key in keys if _can_issue(key, now)]
     if not usable:
         fix = "Bring one in with `vending keys import`."
         return Check("key store", Verdict.FAILED, "no key that can issue", fix)
@@ -268,6 +278,51 @@ def _check_key_store(settings: Settings, database: Database) -> Check:
             "Ask the key management centre for the next revision.",
         )
     return Check("key store", Verdict.OK, f"{len(usable)} key(s) can issue")
+
+
+def _check_security_module(settings: Settings, database: Database) -> Check:
+    match settings.security_module:
+        case "software":
+            return Check("security module", Verdict.OK, "software, in this process")
+        case "pkcs11":
+            return _check_token(settings, database)
+        case "attached":
+            return _check_attached(settings)
+
+
+def _check_token(settings: Settings, database: Database) -> Check:
+    name = "security module"
+    token = token_of(settings)
+    store = open_store(database, unlock_of(settings), data_folder=settings.data_dir)
+    try:
+        token.require_present()
+        places = PKCS11SecurityModule(store, token, demo_allowed=settings.demo).check_keys()
+    finally:
+        token.close()
+    found = f"PKCS#11 token {token.label!r} holds {sum(places.values())} of {len(places)} key(s)"
+    outside = [str(register) for register, is_in_token in places.items() if not is_in_token]
+    if outside:
+        return Check(
+            name,
+            Verdict.WARNING,
+            f"{found}; in the key store lie {', '.join(outside)}",
+            "A DKGA02 key stays there; bring in the next revision of any other, and retire it.",
+        )
+    return Check(name, Verdict.OK, found)
+
+
+def _check_attached(settings: Settings) -> Check:
+    name = "security module"
+    module = attach(settings, clock=SystemClock())
+    identification = module.identify()
+    keys: list[KeyDescription] = []
+    for register, held in module.check_registers().items():
+        if isinstance(held, ModuleError):
+            return Check(name, Verdict.FAILED, f"register {register.number}: {held}", held.remedy)
+        keys.append(held)
+    judged = _judge_keys(keys)
+    found = f"{identification} on {module.link}: {judged.found}"
+    return Check(name, judged.verdict, found, judged.fix)
 
 
 def _can_issue(key: KeyDescription, at: datetime) -> bool:

@@ -68,6 +68,15 @@ class PKCS11Token:
         self._keys: dict[bytes, SignMixin] = {}
         self._refusal: str | None = None
 
+    def require_present(self) -> None:
+        """Open the token, if it was not.
+
+        Raises:
+            TokenDeviceError: The token cannot be used.
+            ModuleUnavailableError: The token did not answer.
+        """
+        self._use(lambda session: session)
+
     def store_key(self, attributes: KeyAttributes, secret: Secret) -> Secret:
         """Put a vending key into the token, and return what the key store seals in its place.
 

@@ -1,14 +1,17 @@
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.support.attached_module import SETTINGS, AttachedBench, attached_bench
 from tests.support.command_line import CommandLine, Outcome
 from tests.support.installed import bring_in_a_key
+from tests.support.softhsm import LIBRARY, PIN, SoftHSM
 from vending.cli import doctor
 from vending.persistence import outbox
 from vending.persistence.outbox import Failure, Message
@@ -241,3 +244,62 @@ def test_parked_message_is_listed_and_released(well: CommandLine) -> None:
     assert well.json("outbox", "release", parked["id"]).document == {"released": 1}
     assert well.json("outbox", "list").document == []
     assert well.json("outbox", "release", parked["id"]).document == {"released": 0}
+
+
+# --- the security module --------------------------------------------------------------------------
+def found_of(told: Outcome, check: str) -> str:
+    return next(str(one["found"]) for one in told.document["checks"] if one["check"] == check)
+
+
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> Iterator[AttachedBench]:
+    registers = ",".join(
+        f"{one.number}={one.key.sgc}/{one.key.krn}/{one.key.kt.value}/{one.base_year}"
+        for one in SETTINGS
+    )
+    with attached_bench() as bench:
+        monkeypatch.setenv("VENDING_SECURITY_MODULE", "attached")
+        monkeypatch.setenv("VENDING_MODULE_PORT", bench.address)
+        monkeypatch.setenv("VENDING_MODULE_REGISTERS", registers)
+        yield bench
+
+
+def test_attached_module_is_asked_for_every_register(
+    well: CommandLine, attached: AttachedBench
+) -> None:
+    told = well.json("doctor")
+    assert told.code == 0
+    assert verdicts(told)["security module"] == "ok"
+    assert "simulated security module on " in found_of(told, "security module")
+    del attached.simulated.state.registers[SETTINGS[0].number]
+    bad = failed(well.json("doctor"))
+    assert f"register {SETTINGS[0].number}" in bad["security module"]["found"]
+
+
+def test_attached_module_that_is_silent_fails(well: CommandLine, attached: AttachedBench) -> None:
+    attached.simulated.state.is_dead = True
+    assert "line and power" in failed(well.json("doctor"))["security module"]["fix"]
+
+
+def test_registers_of_the_module_have_to_be_set(
+    well: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENDING_SECURITY_MODULE", "attached")
+    bad = failed(well.json("doctor"))["security module"]
+    assert bad["found"].startswith("VENDING_MODULE_REGISTERS")
+
+
+def test_key_outside_the_token_is_a_warning(
+    well: CommandLine, softhsm: SoftHSM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENDING_SECURITY_MODULE", "pkcs11")
+    monkeypatch.setenv("VENDING_PKCS11_LIBRARY", str(LIBRARY))
+    monkeypatch.setenv("VENDING_PKCS11_TOKEN", softhsm.make_token())
+    monkeypatch.setenv("VENDING_PKCS11_PIN", PIN)
+    told = well.json("doctor")
+    assert verdicts(told)["security module"] == "warning"
+    assert "holds 0 of 1 key(s)" in found_of(told, "security module")
+    assert PIN not in told.out
+    monkeypatch.setenv("VENDING_PKCS11_PIN", "9999-9999")
+    bad = failed(well.json("doctor"))["security module"]
+    assert "locks after a few tries" in bad["fix"]
