@@ -1,19 +1,34 @@
 """keys: make the key store, bring keys in, list them without their secrets."""
 
-import getpass
-import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Final
 
 import typer
 
-from vending.bootstrap import open_database, unlock_of
-from vending.cli.access import acting, host, needs
+from vending.bootstrap import Container, forecast_limits, open_database, unlock_of
+from vending.cli import ceremonies
+from vending.cli.access import acting, acting_operator, host, needs
+from vending.cli.arguments import ArgumentInvalidError
+from vending.cli.ceremonies import ComponentsMissingError
 from vending.cli.context import DataOption, opened_container, opened_database, read_settings
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, print_note
+from vending.custody.service.forecast import forecast_keys
+from vending.custody.service.key_changes import (
+    KeyDesk,
+    change_unlock,
+    finish_rotation,
+    prepare_rotation,
+    propose_retirement,
+    propose_rotation,
+    propose_unlock,
+    retire,
+)
 from vending.errors import ErrorKind, VendingError
-from vending.keystore.components import KeyComponent, KeyImport, parse_check_value
+from vending.keystore.components import KeyComponent, KeyImport
+from vending.keystore.following import FOLLOW_INTERVAL_S
 from vending.keystore.model import KeyDescription, KeyReference
 from vending.keystore.redaction import ShieldedFrames
 from vending.keystore.service import (
@@ -22,31 +37,37 @@ from vending.keystore.service import (
     create_store,
     import_components,
     list_keys,
-    retire_key,
 )
+from vending.keystore.unlocking import KeyFile, Passphrase, Unlock
 from vending.operators.permissions import Permission
 from vending.sts import SGC, BaseDate, KeyAttributes, KeyDerivation, KeyType, compute_expiry
 from vending.values.clock import SystemClock
+from vending.values.identifiers import ApprovalId
 
-app: Final = typer.Typer(help="Vending keys: import, list, check.", no_args_is_help=True)
+app: Final = typer.Typer(
+    help="Vending keys: ceremonies, list, forecast, rotate, check.", no_args_is_help=True
+)
+app.add_typer(ceremonies.app, name="ceremony")
 
 SgcOption = Annotated[str, typer.Option("--sgc", help="Supply group code, 6 digits.")]
 KrnOption = Annotated[int, typer.Option("--krn", help="Key revision number, 1 to 9.")]
+ApprovalOption = Annotated[
+    uuid.UUID | None, typer.Option("--approval", help="Id of the approval that allows it.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="For who approves.")]
+_UNLOCK_OPTION: Final = "--passphrase-file"
 KtOption = Annotated[int, typer.Option("--kt", help="Key type: 1 default, 2 unique, 3 common.")]
 
 
-class ComponentsMissingError(VendingError):
-    """Components can be typed at a terminal or come from a file, and came from neither."""
+class ImportRefusedError(VendingError):
+    """Real keys come in by a ceremony; one person imports demonstration keys alone."""
 
-    kind = ErrorKind.INVALID
-    code = "key_components_missing"
-    remedy = (
-        "Run the command at a terminal and type the components, or pass --components FILE with "
-        "one component a line, each optionally followed by its check value."
-    )
+    kind = ErrorKind.FORBIDDEN
+    code = "key_import_alone"
+    remedy = "Begin a ceremony with `vending keys ceremony begin`."
 
     def __init__(self) -> None:
-        super().__init__("no key components were given")
+        super().__init__("one person imports no key but a demonstration key, for a demonstration")
 
 
 class KeyStoreDamagedError(FindingsError):
@@ -90,8 +111,7 @@ def import_key(
         Path | None,
         typer.Option(
             "--components",
-            help="File with one component a line, optionally its check value after it; "
-            "without it, each is asked for without echo.",
+            help="File with one component a line, optionally its check value after it.",
         ),
     ] = None,
     check_value: Annotated[
@@ -101,7 +121,13 @@ def import_key(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring in a vending key in two or more components, each held by another person."""
+    """Bring in a demonstration key; real keys come in by `vending keys ceremony`.
+
+    Raises:
+        ImportRefusedError: It is not marked as one, or this is no demonstration.
+    """
+    if not (demo and read_settings(data).demo):
+        raise ImportRefusedError
     attributes = KeyAttributes(
         sgc=SGC(sgc),
         kt=KeyType(kt),
@@ -135,24 +161,115 @@ def list_all(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 @app.command("retire")
 @needs(Permission.KEYS_WRITE)
-def retire(
+def retire_one(
     sgc: SgcOption,
     krn: KrnOption,
     kt: KtOption = 2,
+    approval: ApprovalOption = None,
+    reason: ReasonOption = "retirement",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a key issue nothing from now on."""
+    """Let a key issue nothing from now on; without --approval, ask for one."""
     register = KeyReference(SGC(sgc), krn, KeyType(kt))
+    by = acting_operator()
     with opened_container(data) as container:
-        retire_key(
-            container.database,
-            container.store,
-            register,
-            by=acting(),
-            clock=container.clock,
-        )
+        desk = _desk(container)
+        if approval is None:
+            asked = propose_retirement(by, register, desk, reason=reason)
+            print_document({"approval": str(asked.id)}, as_json=as_json)
+            return
+        retire(by, register, ApprovalId(approval), desk)
     print_document({"retired": str(register)}, as_json=as_json)
+
+
+@app.command("forecast")
+@needs(Permission.KEYS_READ)
+def forecast(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Tell what expires when, how many meters hold it, and what to do, the most pressing first."""
+    with opened_container(data) as container, container.database.read() as connection:
+        told = forecast_keys(
+            connection,
+            list_keys(container.store),
+            forecast_limits(container.settings),
+            now=container.clock.now(),
+        )
+    rows = [
+        {
+            "key": str(one.register),
+            "expires": "" if one.expires_at is None else one.expires_at.date().isoformat(),
+            "days_left": one.days_left,
+            "meters": one.meter_count,
+            "severity": one.severity.value,
+            "do": one.suggestion.value,
+            "target": "" if one.target is None else str(one.target),
+        }
+        for one in told
+    ]
+    print_document(rows, as_json=as_json, title="forecast")
+
+
+@app.command("change-unlock")
+@needs(Permission.KEYS_WRITE)
+def change_what_opens(
+    passphrase_file: Annotated[
+        Path | None, typer.Option(_UNLOCK_OPTION, help="File with the new passphrase.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="New key file; made when there is none.")
+    ] = None,
+    approval: ApprovalOption = None,
+    reason: ReasonOption = "another passphrase or key file",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the store with another passphrase or key file; without --approval, ask for one.
+
+    Raises:
+        ArgumentInvalidError: Not exactly one of the two is given, or it cannot be read.
+    """
+    by = acting_operator()
+    with opened_container(data) as container:
+        desk = _desk(container)
+        if approval is None:
+            asked = propose_unlock(by, desk, reason=reason)
+            print_document({"approval": str(asked.id)}, as_json=as_json)
+            return
+        change_unlock(by, _new_unlock(passphrase_file, key_file), ApprovalId(approval), desk)
+    print_document({"key_store": "opens with what was named"}, as_json=as_json)
+    print_note(
+        "Put it into the settings of every process; those that run go on until they restart.",
+        as_json=as_json,
+    )
+
+
+@app.command("rotate")
+@needs(Permission.KEYS_WRITE)
+def rotate(
+    approval: ApprovalOption = None,
+    reason: ReasonOption = "rotation",
+    wait_s: Annotated[
+        int,
+        typer.Option(
+            "--wait-s", min=0, max=3600, help="Time for every process to learn the new root key."
+        ),
+    ] = FOLLOW_INTERVAL_S * 5,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Seal the store under a fresh root key while selling goes on; without --approval, ask."""
+    by = acting_operator()
+    with opened_container(data) as container:
+        desk = _desk(container)
+        if approval is None:
+            asked = propose_rotation(by, desk, reason=reason)
+            print_document({"approval": str(asked.id)}, as_json=as_json)
+            return
+        prepared = prepare_rotation(by, ApprovalId(approval), desk)
+        print_note(f"waits {wait_s} s for every process to learn it", as_json=as_json)
+        Event().wait(wait_s)
+        rotated = finish_rotation(by, KeyDesk(desk.database, prepared, desk.clock))
+    print_document({"root": rotated.active_root}, as_json=as_json)
 
 
 @app.command("check")
@@ -203,20 +320,36 @@ def _row(shown: KeyDescription) -> dict[str, object]:
     }
 
 
+def _desk(container: Container) -> KeyDesk:
+    return KeyDesk(container.database, container.store, container.clock)
+
+
+def _new_unlock(passphrase_file: Path | None, key_file: Path | None) -> Unlock:
+    if (passphrase_file is None) == (key_file is None):
+        wanted = "name a passphrase file or a key file, one of the two"
+        raise ArgumentInvalidError(_UNLOCK_OPTION, str(passphrase_file or ""), wanted=wanted)
+    if key_file is not None:
+        return KeyFile(key_file) if key_file.exists() else KeyFile.create(key_file)
+    assert passphrase_file is not None, "one of the two is given"
+    try:
+        return Passphrase(passphrase_file.read_text("utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        wanted = "it cannot be read as text"
+        raise ArgumentInvalidError(_UNLOCK_OPTION, str(passphrase_file), wanted=wanted) from error
+
+
 def _read_components(path: Path | None) -> list[KeyComponent]:
-    """Return the components from a file, or typed without echo until an empty line.
+    """Return the components from a file.
 
     Raises:
-        ComponentsMissingError: There is no file and no terminal, or the file cannot be read.
+        ComponentsMissingError: There is no file, or it cannot be read.
         InvalidComponentError: A component or its check value is not hexadecimal.
     """
     # No digits stay in a name of ours, and an error takes none along.
     with ShieldedFrames():
-        if path is not None:
-            return _read_file(path)
-        if not sys.stdin.isatty():
+        if path is None:
             raise ComponentsMissingError
-        return _read_typed()
+        return _read_file(path)
 
 
 def _read_file(path: Path) -> list[KeyComponent]:
@@ -231,17 +364,3 @@ def _read_file(path: Path) -> list[KeyComponent]:
 
 def _parse_words(digits: str, check_value: str | None = None) -> KeyComponent:
     return KeyComponent.parse(digits, check_value=check_value and check_value.strip())
-
-
-def _read_typed() -> list[KeyComponent]:
-    typed: list[KeyComponent] = []
-    while True:
-        number = len(typed) + 1
-        component = KeyComponent.parse(getpass.getpass(f"component {number} (empty: done): "))
-        if len(component.secret) == 0:
-            return typed
-        shown = typer.prompt(
-            "its check value (empty: none)", default="", show_default=False, err=True
-        )
-        check_value = parse_check_value(shown.strip() or None)
-        typed.append(KeyComponent(component.secret, check_value=check_value))

@@ -28,6 +28,8 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "worker": "service",
         "doctor": "doctor",
         "keys": "keys",
+        "switches": "custody",
+        "ceilings": "custody",
         "sts": "sts",
         "ledger": "ledger",
         "import": "importing",

@@ -2,9 +2,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import ANNA, CommandLine, session_file
+from tests.support.command_line import ANNA, BEN, CommandLine, session_file
 from tests.support.terminal import Terminal
-from tests.support.vending_keys import DKGA02_HEX, DKGA04_HEX
+from tests.support.vending_keys import DKGA02_HEX, DKGA04_HEX, DUTK_2014
+from vending.keystore.components import compute_check_value
+from vending.keystore.redaction import Secret
+
+
+@pytest.fixture(autouse=True)
+def demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One person imports keys in a demonstration alone."""
+    monkeypatch.setenv("VENDING_DEMO", "true")
+
 
 KEY = ("--sgc", "201457", "--krn", "1")
 
@@ -22,7 +31,7 @@ def import_key(
     shell: CommandLine, *more: str, text: str = f"{FIRST}\n{SECOND}\n"
 ) -> dict[str, Any]:
     path = shell.write("components", text)
-    document = shell.json("keys", "import", *KEY, "--components", path, *more).document
+    document = shell.json("keys", "import", "--demo", *KEY, "--components", path, *more).document
     assert isinstance(document, dict)
     return document
 
@@ -34,7 +43,7 @@ def test_components_from_a_file_make_a_key(shell: CommandLine) -> None:
         "sgc": "201457", "krn": 1, "kt": "DUTK", "ken": 255, "base_date": 2014, "dkga": 4,
     }  # fmt: skip
     assert len(shown["check_value"]) == 6
-    assert (shown["demo"], shown["retired"]) == (False, False)
+    assert (shown["demo"], shown["retired"]) == (True, False)
 
 
 def test_check_values_are_held_against_the_components(shell: CommandLine) -> None:
@@ -42,9 +51,7 @@ def test_check_values_are_held_against_the_components(shell: CommandLine) -> Non
     assert wrong["error"]["code"] == "key_check_value_wrong"
     whole = import_key(shell, "--check-value", "000000")
     assert whole["error"]["code"] == "key_check_value_wrong"
-    check_value = import_key(shell)["check_value"]
-    shell.json("keys", "retire", *KEY)
-    assert len(check_value) == 6
+    assert len(import_key(shell)["check_value"]) == 6
 
 
 def test_key_of_the_older_derivation_is_taken(shell: CommandLine) -> None:
@@ -72,7 +79,7 @@ def test_option_out_of_bounds_is_refused(
     shell: CommandLine, more: tuple[str, str], code: str
 ) -> None:
     path = shell.write("components", f"{FIRST}\n{SECOND}\n")
-    told = shell.json("keys", "import", *KEY, *more, "--components", path)
+    told = shell.json("keys", "import", "--demo", *KEY, *more, "--components", path)
     assert told.error == code
 
 
@@ -80,7 +87,6 @@ def test_option_out_of_bounds_is_refused(
     ("text", "code"),
     [
         ("", "key_component_count"),
-        (FIRST, "key_component_count"),
         (f"{FIRST}\nnonsense\n", "key_component_invalid"),
         (f"{FIRST}\n{SECOND}\u00e9\n", "key_component_invalid"),
         (f"{FIRST}\n{SECOND[:-2]}\n", "key_component_invalid"),
@@ -94,9 +100,9 @@ def test_components_that_make_no_key_are_refused(shell: CommandLine, text: str, 
 
 
 def test_file_that_is_missing_and_no_terminal_are_refused(shell: CommandLine) -> None:
-    told = shell.json("keys", "import", *KEY, "--components", "missing")
+    told = shell.json("keys", "import", "--demo", *KEY, "--components", "missing")
     assert told.error == "key_components_missing"
-    assert shell.json("keys", "import", *KEY).error == "key_components_missing"
+    assert shell.json("keys", "import", "--demo", *KEY).error == "key_components_missing"
 
 
 def test_key_is_brought_in_once(shell: CommandLine) -> None:
@@ -104,12 +110,27 @@ def test_key_is_brought_in_once(shell: CommandLine) -> None:
     assert import_key(shell)["error"]["code"] == "key_exists"
 
 
-def test_retired_key_is_shown_so(shell: CommandLine) -> None:
+def test_retirement_takes_two_people(shell: CommandLine) -> None:
     import_key(shell)
-    assert shell.json("keys", "retire", *KEY).code == 0
+    asked = shell.json("keys", "retire", *KEY, "--reason", "stolen").document["approval"]
+    assert shell.json("keys", "retire", *KEY, "--approval", asked).error == "approval_state"
+    assert shell.json("approvals", "approve", asked, by=ANNA).error == "approval_own"
+    assert shell.json("approvals", "approve", asked, by=BEN).code == 0
+    assert shell.json("keys", "retire", *KEY, "--approval", asked).code == 0
     assert shell.json("keys", "list").document[0]["retired"] is True
     assert shell.json("keys", "retire", "--sgc", "1", "--krn", "1").error == "sts_field_format"
     assert shell.json("keys", "retire", "--sgc", "999999", "--krn", "1").error == "key_not_found"
+
+
+def test_one_person_imports_no_real_key(
+    shell: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shell.write("components", f"{FIRST}\n{SECOND}\n")
+    told = shell.json("keys", "import", *KEY, "--components", path)
+    assert told.error == "key_import_alone"
+    monkeypatch.delenv("VENDING_DEMO")
+    assert import_key(shell)["error"]["code"] == "key_import_alone"
+    assert shell.json("keys", "list").document == []
 
 
 def test_list_for_people_is_readable_at_80_columns(shell: CommandLine) -> None:
@@ -154,15 +175,17 @@ def test_store_is_made_by_hand_where_there_is_none(shell: CommandLine) -> None:
 
 
 # --- typed at a terminal -------------------------------------------------------------------------
-def test_components_typed_are_not_shown(shell: CommandLine) -> None:
-    arguments = ["keys", "import", *KEY, "--json", "--data", str(shell.folder)]
+def test_component_typed_is_not_shown(shell: CommandLine) -> None:
+    value = compute_check_value(Secret(bytes.fromhex(FIRST)), DUTK_2014.attributes)
+    begun = shell.json("keys", "ceremony", "begin", *KEY, "--check-value", "ABCDEF").document
+    arguments = [
+        *("keys", "ceremony", "enter", begun["id"], "--component", "1"),
+        *("--json", "--data", str(shell.folder)),
+    ]
     terminal = Terminal(arguments, shell.folder.parent, session_file(shell.folder, ANNA))
-    for number, part in enumerate((FIRST, SECOND), start=1):
-        terminal.answer(f"component {number} (empty: done): ", part)
-        terminal.answer("its check value (empty: none)", "")
-    terminal.answer("component 3 (empty: done): ", "")
+    terminal.answer("component: ", FIRST)
+    terminal.answer("its check value", value)
     out = terminal.finish()
-    assert '"sgc": "201457"' in out
+    assert f"1: anna ({value})" in out
     assert out.count("\n") == 1
-    for part in (FIRST, SECOND):
-        assert part not in terminal.screen + out
+    assert FIRST not in terminal.screen + out

@@ -393,7 +393,7 @@ def test_aborted_ceremony_is_over(room: Room) -> None:
 
 
 def test_ceremony_that_is_none_is_not_found(room: Room) -> None:
-    held = room.begin()
+    room.begin()
     stranger = CeremonyId(uuid.UUID(int=7))
     with pytest.raises(CeremonyNotFoundError):
         load_ceremony(room.place.database, stranger)
