@@ -11,7 +11,7 @@ import pytest
 from tests.support.deliveries import Crash, IssuedToken, Plan, ScriptedGateway, Town, make_delivery
 from vending.commands import rules
 from vending.commands.model import CommandKind, CommandState, TryOutcome, TryResult
-from vending.delivery.errors import SaleMessageError
+from vending.delivery.errors import SaleMessageError, TokenMessageError
 from vending.delivery.port import RelayPosition
 from vending.delivery.service import (
     CODE_NO_LINK,
@@ -21,6 +21,7 @@ from vending.delivery.service import (
     deliver_due,
     doubt_stale,
     handle_sale_issued,
+    handle_token_issued,
 )
 from vending.persistence.column_types import Json
 from vending.persistence.outbox import LeasedMessage
@@ -333,6 +334,33 @@ def test_issued_sale_of_a_meter_without_a_link_is_left_to_the_keypad(
     issued = town.issue(town.add_meter(is_linked=False))
     handle_sale_issued(delivery, message_of(issued.payload))
     assert deliver_due(delivery) == 0
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_token_of_an_order_is_entered_once_where_there_is_a_link(
+    town: Town,
+    delivery: Delivery,
+    message_of: Callable[[Json], LeasedMessage],
+    is_linked: bool,  # noqa: FBT001 # a column of the table
+) -> None:
+    issued = town.issue(town.add_meter(is_linked=is_linked))
+    payload: dict[str, Json] = {
+        "order_id": str(uuid.UUID(int=7)),
+        "token_id": str(issued.token_id),
+        "meter_id": str(issued.meter.id),
+    }
+    for _ in range(2):
+        handle_token_issued(delivery, message_of(payload))
+    assert deliver_due(delivery) == int(is_linked)
+    assert deliver_due(delivery) == 0
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"order_id": "x", "token_id": "y", "meter_id": "z"}])
+def test_malformed_message_of_an_order_is_refused(
+    delivery: Delivery, message_of: Callable[[Json], LeasedMessage], payload: Json
+) -> None:
+    with pytest.raises(TokenMessageError):
+        handle_token_issued(delivery, message_of(payload))
 
 
 @pytest.mark.parametrize(
