@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vending.campaigns.service.deliveries import queue_set_of_sale
+from vending.campaigns.service.deliveries import orders_before_sale
 from vending.campaigns.service.evidence import note_commands
 from vending.commands import service as commands
 from vending.commands.model import (
@@ -141,8 +141,8 @@ def handle_sale_issued(delivery: Delivery, message: LeasedMessage) -> None:
     )
     with delivery.database.unit_of_work() as uow:
         if meter_id in delivery.find_addresses(uow.connection, [meter_id]):
-            queue_set_of_sale(uow.connection, sale_id, clock=delivery.clock)
-            commands.queue_commands(uow.connection, [new], delivery.clock)
+            before = orders_before_sale(uow.connection, sale_id, clock=delivery.clock)
+            commands.queue_commands(uow.connection, [*before, new], delivery.clock)
             uow.commit()
 
 

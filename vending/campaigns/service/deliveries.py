@@ -120,38 +120,44 @@ def _note_sold(connection: Connection, opened: Mapping[SaleId, OpenedSet], clock
 
 def queue_sets(connection: Connection, sets: Sequence[KeyChangeSet], *, clock: Clock) -> None:
     """Queue the entry of sets at their meters, except of those that are on their way already."""
-    if not sets:
-        return
-    busy = {each.key_change_set_id for each in list_open_for_sets(connection, [s.id for s in sets])}
-    queue_commands(
-        connection,
-        [
-            NewCommand(
-                kind=CommandKind.ENTER_KEY_CHANGE,
-                meter_id=made.meter_id,
-                key_change_set_id=made.id,
-                # A set may be sent again after its command ended, as the campaign goes on.
-                dedupe_key=f"key-change:{made.id}:{new_uuid7(clock)}",
-                reason="key change",
-                requested_by=REQUESTED_BY,
-            )
-            for made in sets
-            if made.id not in busy
-        ],
-        clock,
-    )
+    queue_commands(connection, _orders(connection, sets, clock), clock)
 
 
-def queue_set_of_sale(connection: Connection, sale_id: SaleId, *, clock: Clock) -> None:
-    """Queue the set that went with a sale, so that it reaches the meter before the sale's token."""
+def orders_before_sale(
+    connection: Connection, sale_id: SaleId, *, clock: Clock
+) -> list[NewCommand]:
+    """Return the order that takes the set of a sale to its meter, to be queued before its token.
+
+    None: no set went with the sale, it is in, or it is on its way already.
+    """
     sold_with = repository.find_sold_with(connection, [sale_id]).get(sale_id)
     if sold_with is None:
-        return
+        return []
     campaign_id, meter_id = sold_with
     member = repository.find_meter(connection, campaign_id, meter_id)
-    if member is not None and member.step in OUTSTANDING_STEPS:
-        sets = repository.load_sets_of(connection, campaign_id, [meter_id])
-        queue_sets(connection, [made for made, _ in sets.values()], clock=clock)
+    if member is None or member.step not in OUTSTANDING_STEPS:
+        return []
+    sets = repository.load_sets_of(connection, campaign_id, [meter_id])
+    return _orders(connection, [made for made, _ in sets.values()], clock)
+
+
+def _orders(connection: Connection, sets: Sequence[KeyChangeSet], clock: Clock) -> list[NewCommand]:
+    if not sets:
+        return []
+    busy = {each.key_change_set_id for each in list_open_for_sets(connection, [s.id for s in sets])}
+    return [
+        NewCommand(
+            kind=CommandKind.ENTER_KEY_CHANGE,
+            meter_id=made.meter_id,
+            key_change_set_id=made.id,
+            # A set may be sent again after its command ended, as the campaign goes on.
+            dedupe_key=f"key-change:{made.id}:{new_uuid7(clock)}",
+            reason="key change",
+            requested_by=REQUESTED_BY,
+        )
+        for made in sets
+        if made.id not in busy
+    ]
 
 
 def open_set(connection: Connection, set_id: KeyChangeSetId, sealer: Sealer) -> tuple[str, ...]:
