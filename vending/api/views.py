@@ -9,7 +9,12 @@ from vending.meters.rules import parse_meter_number
 from vending.meters.service import load_meter
 from vending.sales.receipt import money_document, tariff_document
 from vending.sales.rules import meter_credit_code
-from vending.sales.service.lookups import load_document, load_sale, load_sale_by_key
+from vending.sales.service.lookups import (
+    load_document,
+    load_sale,
+    load_sale_by_key,
+    note_view,
+)
 from vending.tariffs.rules import compute_maximum_tender, compute_minimum_tender
 from vending.tariffs.service import find_effective
 from vending.values.identifiers import IdempotencyKey, PartnerId, SaleId
@@ -33,6 +38,8 @@ def sale_status(
         )
         deliveries = list_for_sale(connection, sale.id)
         document = load_document(connection, sale, container.desk)
+    if document is not None:
+        note_view(sale, "status", container.desk)
     delivery = None
     if deliveries:
         newest = deliveries[0]

@@ -1,10 +1,15 @@
-"""Look up and reprint: what was sold, from what was stored; nothing here can make a token."""
+"""Look up and reprint: what was sold, from what was stored; nothing here can make a token.
+
+Whoever is shown a token is recorded, a partner too.
+"""
 
 import json
 from typing import Any
 
 from sqlalchemy import Connection
 
+from vending.partners.service import load_partner
+from vending.persistence.audit import AuditEvent, record
 from vending.persistence.idempotency import Replay, find_answer
 from vending.sales import repository
 from vending.sales.errors import SaleNotFoundError, SaleNotReprintableError
@@ -13,6 +18,7 @@ from vending.sales.receipt import watermark
 from vending.sales.service.books import CREATED
 from vending.sales.service.claims import open_answer
 from vending.sales.service.desk import SalesDesk
+from vending.values.actor import Actor, ActorKind
 from vending.values.identifiers import IdempotencyKey, PartnerId, SaleId
 
 
@@ -54,17 +60,39 @@ def load_document(connection: Connection, sale: Sale, desk: SalesDesk) -> dict[s
     return document
 
 
+def note_view(sale: Sale, purpose: str, desk: SalesDesk) -> None:
+    """Record that the partner of a sale is shown its token again."""
+    with desk.database.unit_of_work() as uow:
+        _record_view(uow.connection, sale, purpose, desk)
+        uow.commit()
+
+
 def reprint(partner_id: PartnerId, sale_id: SaleId, desk: SalesDesk) -> dict[str, Any]:
     """Return the receipt of a sale again, marked as a copy; the token is the one first issued.
+
+    That the partner saw it again is recorded.
 
     Raises:
         SaleNotFoundError: The partner has none of this id.
         SaleNotReprintableError: The sale has no token.
         SealBrokenError: The stored answer was altered.
     """
-    with desk.database.read() as connection:
-        sale = load_sale(connection, partner_id, sale_id)
-        document = load_document(connection, sale, desk)
-    if document is None:
-        raise SaleNotReprintableError(sale.state)
+    with desk.database.unit_of_work() as uow:
+        sale = load_sale(uow.connection, partner_id, sale_id)
+        document = load_document(uow.connection, sale, desk)
+        if document is None:
+            raise SaleNotReprintableError(sale.state)
+        _record_view(uow.connection, sale, "reprint", desk)
+        uow.commit()
     return {**document, "copy": True, "receipt": watermark(document["receipt"])}
+
+
+def _record_view(connection: Connection, sale: Sale, purpose: str, desk: SalesDesk) -> None:
+    partner = load_partner(connection, sale.partner_id)
+    event = AuditEvent(
+        Actor(ActorKind.PARTNER, partner.name, partner.id),
+        "token.viewed",
+        f"sale:{sale.id}",
+        {"purpose": purpose},
+    )
+    record(connection, [event], desk.clock)

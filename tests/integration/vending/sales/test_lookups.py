@@ -4,15 +4,27 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from tests.support.shop import KES, Shop
 from tests.support.slow_security_module import Fault, SlowSecurityModule
 from vending.partners.service import add_partner
+from vending.persistence.audit import audit_events
 from vending.sales import repository
 from vending.sales.errors import SaleNotFoundError, SaleNotReprintableError
 from vending.sales.service.lookups import load_document, load_sale, load_sale_by_key, reprint
 from vending.values.actor import SYSTEM
 from vending.values.identifiers import IdempotencyKey, SaleId
+
+
+def test_reprint_is_recorded_as_a_view(shop: Shop) -> None:
+    sold = shop.issue("k-1")
+    reprint(shop.partner.id, SaleId(uuid.UUID(sold["id"])), shop.desk)
+    with shop.database.read() as connection:
+        query = select(audit_events).where(audit_events.c.action == "token.viewed")
+        (event,) = connection.execute(query).all()
+    assert (event.actor_name, event.subject) == ("Corner Shop", f"sale:{sold['id']}")
+    assert sold["tokens"][0]["digits"] not in str(event)
 
 
 def test_reprint_is_the_first_receipt_marked_as_a_copy(shop: Shop) -> None:
