@@ -12,6 +12,7 @@ ANNOTATIONS = {
     "title", "description", "examples", "default", "$ref", "$defs", "type", "anyOf", "enum",
     "const", "pattern", "format", "minLength", "maxLength", "minimum", "maximum",
     "exclusiveMinimum", "items", "properties", "required", "additionalProperties",
+    "writeOnly",
 }  # fmt: skip
 _TYPES: dict[str, Any] = {
     "object": dict, "array": list, "string": str, "null": type(None), "boolean": bool,
@@ -82,7 +83,7 @@ def _string_faults(value: str, schema: Schema, at: str) -> Iterator[str]:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**9):
         yield f"{at}: {len(value)} characters"
     match schema.get("format"):
-        case None:
+        case None | "password":
             pass
         case "uuid":
             if str(uuid.UUID(value)) != value:

@@ -42,6 +42,14 @@ PUBLIC_ROUTES: Final[Mapping[str, str]] = MappingProxyType(
         "GET /readyz": "asked by the proxy whether to send requests; names no secret",
         "GET /metrics": "counts alone; the proxy does not pass it on",
         "GET /openapi.json": "the contract with partners is no secret",
+        "POST /v1/office/sign-in": "who signs in has no session yet",
+        "POST /v1/office/sign-in/code": "asks for the ticket of a right password",
+        "POST /v1/office/sign-in/passkey": "gives what a passkey signs; names nobody",
+        "POST /v1/office/sign-in/passkey/answer": "asks for the answer of a passkey",
+        "POST /v1/office/sign-in/openid": "gives the address of the provider; names nobody",
+        "POST /v1/office/sign-in/openid/answer": "asks for the provider's word",
+        "POST /v1/office/activation": "asks for an activation code",
+        "POST /v1/office/activation/code": "asks for the ticket of a right activation code",
     }
 )
 """Method and path of each route that asks for nobody, and why."""

@@ -36,6 +36,9 @@ _bearer: Final = HTTPBearer(
 
 SESSION_COOKIE: Final = "__Host-session"
 """The prefix makes browsers insist on Secure, no Domain and Path=/ (RFC 6265bis, 4.1.3.2)."""
+DEVICE_COOKIE: Final = "__Host-device"
+DEVICE_HEADER: Final = "X-Office-Device"
+"""How a device that was signed in on before says so, where it keeps no cookie."""
 REQUEST_HEADER: Final = "X-Office-Request"
 """Any value; a page of another site cannot send it without a leave that we never give (CORS)."""
 

@@ -172,6 +172,8 @@ def problem_response(error: VendingError, extra: Mapping[str, str] | None = None
     headers = dict(extra or {})
     if error.retryable:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if "retry_after_s" in error.facts:
+        headers["Retry-After"] = str(error.facts["retry_after_s"])
     if error.kind is ErrorKind.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(error.problem_bytes(), error.http_status, headers, PROBLEM_TYPE)
