@@ -155,6 +155,7 @@ def test_every_route_is_in_the_matrix_of_callers(sqlite_counter: Counter) -> Non
         (method.upper(), path.replace("{number}", "M").replace("{sale_id}", "S"))
         for path, item in sqlite_counter.app.openapi()["paths"].items()
         for method in item
+        if not path.startswith("/v1/office/")  # routes of operators have a matrix of their own
     }
     meter = sqlite_counter.shop.meters[0].pan.iain
     asked = {(m, p.replace(meter, "M")) for m, p, _ in routes(sqlite_counter, "S")}
