@@ -30,7 +30,7 @@ _ENDS = re.compile(r"[…<\[]")
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home|root|tmp|Users)/")
 _REGISTRY = re.compile(r"--(?:extra-)?index-url|\bregistry\.|/simple/")
 _TRACKER = re.compile(
-    r"\bissues? #?\d|(?<!&)#\d+\b|github\.com/[\w-]+/[\w-]+/(?:issues|pull)", re.IGNORECASE
+    r"\bissues? #?\d|(?<![&\w])#\d+\b|github\.com/[\w-]+/[\w-]+/(?:issues|pull)", re.IGNORECASE
 )
 _AMERICAN = re.compile(
     r"\b(?:colors?|behaviors?|license|centers?|canceled|gray|favor|labeled|"
