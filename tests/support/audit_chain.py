@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 
 from vending.audit.model import AuditReport
 from vending.audit.repository import list_heads
@@ -15,8 +15,9 @@ from vending.audit.service.heads import ExportedLine
 from vending.audit.service.keys import load_keys
 from vending.audit.service.sealing import seal_waiting
 from vending.audit.service.verify import verify
+from vending.audit.tables import audit_heads, audit_links
 from vending.keystore.sealing import Keyring, Purpose, Sealer
-from vending.persistence.audit import AuditEvent, record
+from vending.persistence.audit import AuditEvent, audit_events, record
 from vending.persistence.column_types import Json, is_sqlite
 from vending.persistence.engine import Database
 from vending.values.actor import Actor, ActorKind
@@ -82,6 +83,15 @@ class Chain:
     def disarm(connection: Connection) -> None:
         """Drop every trigger and check on the tables, as a superuser can."""
         disarm(connection)
+
+    @staticmethod
+    def cut(connection: Connection, *, after: int) -> None:
+        """Remove events, links and heads behind a position, as an older backup lacks them."""
+        behind = audit_links.c.position > after
+        gone = select(audit_links.c.event_id).where(behind)
+        connection.execute(delete(audit_events).where(audit_events.c.id.in_(gone)))
+        connection.execute(delete(audit_links).where(behind))
+        connection.execute(delete(audit_heads).where(audit_heads.c.position > after))
 
     @contextmanager
     def superuser(self) -> Iterator[Connection]:

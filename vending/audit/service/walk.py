@@ -30,6 +30,8 @@ KEPT_MAX: Final = 1_000
 """Rows of one kind that are kept to be explained; all of them are counted."""
 UNMATCHED_MAX: Final = 100_000
 """Events without a link, or links without their event, before the database is asked."""
+_KIND: Final = struct.Struct(">16xh4x16s")
+"""Reads kind and event id from the row of a link."""
 _BEFORE_ALL: Final = -(1 << 63)
 
 SEAL_LIMIT: Final = timedelta(seconds=60)
@@ -215,6 +217,8 @@ class Walk:
             follows = self._keys.link_code(end.computed + message) == link
             if follows and is_next:
                 self.seen.confirmed.add(end.position)
+        if follows and _KIND.unpack_from(message)[0] == LinkKind.GAP:
+            self.seen.gaps.append((position, UUID(bytes=_KIND.unpack_from(message)[1])))
         if position > end.position + 1:
             hole = Hole(end.position + 1, position - 1, end.stored, message, link)
             if follows:
