@@ -1,19 +1,25 @@
 """What an installation needs before it can sell: a key whose components anybody may know."""
 
 from tests.support.command_line import BEN, CommandLine
-from tests.support.vending_keys import DKGA04_HEX
+from tests.support.vending_keys import DUTK_2014
+from vending.keystore.service import import_components, open_store
+from vending.keystore.unlocking import KeyFile
+from vending.values.actor import SYSTEM
+from vending.values.clock import SystemClock
 
-FIRST = bytes(range(1, 21)).hex()
-SECOND = bytes(
-    a ^ b for a, b in zip(bytes.fromhex(DKGA04_HEX), bytes(range(1, 21)), strict=True)
-).hex()
 REGISTER = ("--sgc", "201457", "--krn", "1")
 
 
 def bring_in_a_key(shell: CommandLine) -> None:
-    """Import the published key in two components."""
-    path = shell.write("components", f"{FIRST}\n{SECOND}\n")
-    assert shell.json("keys", "import", *REGISTER, "--components", path).code == 0
+    """Import the published key, without the ceremony that tests of custody hold."""
+    database = shell.database()
+    try:
+        store = open_store(
+            database, KeyFile(shell.folder / "keystore.key"), data_folder=shell.folder
+        )
+        import_components(database, store, DUTK_2014, by=SYSTEM, clock=SystemClock())
+    finally:
+        database.close()
 
 
 def bring_in_a_tariff(shell: CommandLine, *terms: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ from vending.tokens.service.orders import finish_open_orders
 from vending.tokens.service.sealed import open_tokens
 from vending.values.clock import Clock
 from vending.values.identifiers import CustomerId, TokenId
+from vending.worker.key_watch import watch_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class WorkerContext:
     """The same for tokens that were ordered outside a sale."""
     issue_campaigns: Callable[[], int]
     """Makes one batch of sets for each running campaign; returns how many meters moved on."""
+    watch_keys: Callable[[], int]
+    """Shows what expires and what nears its ceiling; returns how many ceremonies it wiped."""
     beat_clock: Callable[[], None]
     """Keeps the mark of the last seen time young; raises when the clock cannot be trusted."""
 
@@ -66,6 +69,7 @@ def make_context(container: Container) -> WorkerContext:
         erase_due=RetentionRound(container).run,
         finish_open_orders=lambda limit: finish_open_orders(container.token_desk, limit=limit),
         issue_campaigns=lambda: issue_due(container.campaign_office),
+        watch_keys=partial(watch_keys, container),
         beat_clock=lambda: desk.clock_guard.beat(container.database),
     )
 

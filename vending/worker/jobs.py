@@ -9,6 +9,7 @@ open sales       finishes sales whose security module did not answer       SALE_
 open orders      the same for tokens that were ordered outside a sale      ORDER_BATCH_MAX
 retention        erases personal data whose time is over                   SCAN_COUNT_MAX
 clock            keeps the mark of the last seen time young                one row
+keys             shows expiry and ceilings, wipes overdue ceremonies       one row a key
 gauges           counts what waits, for `/metrics`                         three queries
 """
 
@@ -160,5 +161,6 @@ def make_jobs(context: WorkerContext) -> tuple[Job, ...]:
         Job("open sales", 5, lambda _: context.resolve_open_sales(SALE_BATCH_MAX)),
         Job("open orders", 5, lambda _: context.finish_open_orders(ORDER_BATCH_MAX)),
         Job("retention", 60, lambda _: context.erase_due()),
+        Job("keys", 60, lambda _: context.watch_keys()),
         Job("gauges", 15, lambda _: read_gauges(context)),
     )

@@ -7,7 +7,7 @@ by a repeat of it, or by the worker; whoever comes second finds it finished.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
@@ -105,6 +105,12 @@ def resolve_open_sales(desk: SalesDesk, *, limit: int) -> int:
         )
     outcomes = finish_sales(left, desk)
     return sum(not _is_unknown(outcome) for outcome in outcomes)
+
+
+def age_of_oldest_open(connection: Connection, now: datetime) -> timedelta | None:
+    """Return for how long the oldest sale has waited for its token; None: none waits."""
+    begun = repository.find_oldest_open(connection)
+    return None if begun is None else now - begun
 
 
 def _finish_one(sale: Sale, made: MintOutcome, desk: SalesDesk) -> VendOutcome:

@@ -32,6 +32,7 @@ def context(town: Town, gateway: ScriptedGateway) -> WorkerContext:
         issue_campaigns=lambda: 0,
         erase_due=lambda: 0,
         finish_open_orders=lambda _: 0,
+        watch_keys=lambda: 0,
         beat_clock=lambda: None,
     )
 

@@ -187,6 +187,7 @@ def test_untrusted_clock_is_shown_and_raised(town: Town, context: WorkerContext)
         issue_campaigns=lambda: 0,
         erase_due=context.erase_due,
         finish_open_orders=context.finish_open_orders,
+        watch_keys=lambda: 0,
         beat_clock=jump,
     )
     with pytest.raises(ClockJumpedError):
