@@ -7,6 +7,9 @@ Knows nothing of `vending`: benchmarks and fault tests use it as well. The serve
 default durability (fsync on), because the product refuses any other. It is our own child, so it
 is waited for and leaves nothing behind; should we be killed, the kernel stops it and the next
 server sweeps its folder away. `crash` and `resume` are there for fault tests.
+
+    primary.base_backup(folder)                            pg_basebackup, while it serves
+    PostgresServer(settings, base=folder, signal="...")    a standby, or a recovery, from one
 """
 
 import fcntl
@@ -57,17 +60,25 @@ class PostgresServer:
     """A running server; stopped, and its folder deleted, at the end of its `with` block."""
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, *, parent: Path | None = None
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        parent: Path | None = None,
+        base: Path | None = None,
+        signal_file: str | None = None,
     ) -> None:
         """Start a server in a new folder below `parent`, by default the temporary folder.
 
-        `settings` are parameters of postgresql.conf.
+        `settings` are parameters of postgresql.conf. With `base` it starts from a base backup;
+        `signal_file` is `standby.signal` or `recovery.signal`.
         """
         self.folder = Path(tempfile.mkdtemp(prefix="vending-pg-", dir=parent))
         (self.folder / OWNER).write_text(str(os.getpid()), "utf-8")
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._wheel = _initialise(self.folder / "data")
+            self._wheel = _initialise(self.folder / "data", base)
+            if signal_file is not None:
+                (self._wheel.pgdata / signal_file).touch()
             with (self._wheel.pgdata / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
                 file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
             self.resume()
@@ -129,6 +140,23 @@ class PostgresServer:
             self._end(signal.SIGINT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def base_backup(self, folder: Path) -> None:
+        """Write a base backup into a new folder, with `pg_basebackup`, while the server serves."""
+        subprocess.run(
+            [
+                *(str(self._wheel.bin_path / "pg_basebackup"), "-D", str(folder)),
+                *("-h", str(self.folder), "-U", "postgres", "-c", "fast", "-X", "stream"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    def query(self, statement: str, database: str = "postgres") -> object:
+        """Return the first value of a query, as the superuser."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            row = connection.execute(statement.encode()).fetchone()
+        return None if row is None else row[0]
+
     def execute(self, statement: sql.SQL | sql.Composed, database: str = "postgres") -> None:
         """Run one statement outside any transaction, as the superuser."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
@@ -176,13 +204,16 @@ class PostgresServer:
             process.wait(STOP_TIMEOUT_S)
 
 
-def _initialise(data: Path) -> pgserver.PostgresServer:
-    """Return the wheel's handle on a fresh cluster in `data`.
+def _initialise(data: Path, base: Path | None) -> pgserver.PostgresServer:
+    """Return the wheel's handle on a cluster in `data`: a fresh one, or a copy of `base`.
 
     As root it makes a system user and opens the folders above: two test workers must not do that
     at once.
     """
-    data.mkdir()
+    if base is None:
+        data.mkdir()
+    else:
+        shutil.copytree(base, data)
     with (Path(tempfile.gettempdir()) / f"vending-pg-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _sweep(data.parent.parent)
@@ -190,6 +221,11 @@ def _initialise(data: Path) -> pgserver.PostgresServer:
         wheel.ensure_pgdata_inited()
     if wheel.system_user is not None:
         shutil.chown(data.parent, wheel.system_user)
+        if base is not None:
+            for path in (data, *data.rglob("*")):
+                shutil.chown(path, wheel.system_user)
+    if base is not None:
+        data.chmod(0o700)
     return wheel
 
 

@@ -23,17 +23,23 @@ from sqlalchemy import (
     Table,
     Text,
     select,
+    text,
     tuple_,
 )
 
 from vending.persistence.base import metadata
 from vending.persistence.bulk import insert_new_rows, update_rows
-from vending.persistence.column_types import SmallInt, UTCDateTime, UUIDColumn
+from vending.persistence.column_types import SmallInt, UTCDateTime, UUIDColumn, is_sqlite
 from vending.values.identifiers import IdempotencyKey, PartnerId
 
 KEY_LENGTH_MAX: Final = 255
 FINGERPRINT_BYTES: Final = 32
 """SHA-256 of the request."""
+
+_EMPTY_MESSAGE: Final = text(
+    "SELECT pg_logical_emit_message(true, 'vending', '')"
+    " WHERE current_setting('synchronous_standby_names') <> ''"
+)
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -128,7 +134,10 @@ def claim(connection: Connection, claims: Sequence[Claim], *, now: datetime) -> 
         firsts.setdefault((one.partner_id, one.key), one)
     fresh = _insert_claims(connection, firsts, now)
     known = _load_stored(connection, firsts.keys() - fresh)
-    return [_judge(one, firsts, fresh, known) for one in claims]
+    outcomes = [_judge(one, firsts, fresh, known) for one in claims]
+    if any(isinstance(one, Replay) for one in outcomes):
+        _wait_for_standby_at_commit(connection)
+    return outcomes
 
 
 def store_answers(connection: Connection, answers: Sequence[Answer], *, now: datetime) -> None:
@@ -155,6 +164,17 @@ def find_answer(
     """Return the answer under the key, `InFlight` while there is none; None: never claimed."""
     stored = _load_stored(connection, [(partner_id, key)]).get((partner_id, key))
     return None if stored is None else stored.outcome
+
+
+def _wait_for_standby_at_commit(connection: Connection) -> None:
+    """Let the commit wait until the synchronous standby has all that we have read.
+
+    An answer that was stored here may not be there yet: its own commit was cut off while it
+    waited. Repeated at once, it would be acknowledged, and lost with this server. A commit that
+    wrote nothing waits for nothing, so an empty message is written, where a standby is set.
+    """
+    if not is_sqlite(connection.dialect):
+        connection.execute(_EMPTY_MESSAGE)
 
 
 def _insert_claims(
