@@ -19,70 +19,39 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
-from vending.errors import ErrorKind, VendingError
+from vending.settings_sources import (
+    PREFIX,
+    SECRET_FILE_LENGTH_MAX,
+    DotEnvSource,
+    SecretFileSource,
+    SettingsError,
+)
 
-PREFIX: Final = "VENDING_"
-SECRET_FILE_LENGTH_MAX: Final = 65_536
+__all__ = [
+    "PREFIX",
+    "SECRET_FILE_LENGTH_MAX",
+    "SettingOrigin",
+    "Settings",
+    "SettingsError",
+    "list_origins",
+    "load_settings",
+    "toml_path",
+    "unknown_variables",
+]
+
 _DEFAULT_TOML: Final = "vending.toml"
-
-
-class SettingsError(VendingError):
-    """A setting is missing, malformed or unreadable; the message names it and its source."""
-
-    kind: ClassVar[ErrorKind] = ErrorKind.INVALID
-    code: ClassVar[str] = "settings_invalid"
-    remedy: ClassVar[str] = (
-        "Correct the setting where the message says it is; docs/settings.md lists every one."
-    )
-
-
-class _DotEnvSource(DotEnvSettingsSource):
-    """Reads `.env`, which may hold variables of other programs as well."""
-
-    def __call__(self) -> dict[str, Any]:
-        known = self.settings_cls.model_fields
-        return {
-            name: value
-            for name, value in super().__call__().items()
-            if name in known or name.upper().startswith(PREFIX)
-        }
-
-
-class _SecretFileSource(PydanticBaseSettingsSource):
-    """Reads `VENDING_<NAME>_FILE`: the value is the file's text without the trailing newline."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        del field
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        if not path:
-            return None, field_name, False
-        try:
-            with Path(path).open(encoding="utf-8") as file:
-                return file.read(SECRET_FILE_LENGTH_MAX).rstrip("\r\n"), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"{PREFIX}{field_name.upper()}_FILE names {path}, which cannot be read"
-            raise SettingsError(message, setting=field_name) from error
-
-    def __call__(self) -> dict[str, Any]:
-        values = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
-        return {name: value for name, value in values.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -347,8 +316,8 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            _SecretFileSource(settings_cls),
-            _DotEnvSource(settings_cls),
+            SecretFileSource(settings_cls),
+            DotEnvSource(settings_cls),
             TomlConfigSettingsSource(settings_cls, toml_file=toml_path()),
         )
 
@@ -474,7 +443,7 @@ def _source_of(name: str, overrides: Mapping[str, object]) -> str:
         return f"environment {variable}"
     if os.environ.get(f"{variable}_FILE"):
         return f"file named by {variable}_FILE"
-    if name in _DotEnvSource(Settings)():
+    if name in DotEnvSource(Settings)():
         return ".env"
     if toml_path().is_file() and name in TomlConfigSettingsSource(Settings, toml_path())():
         return str(toml_path())
