@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import Integer, TypeDecorator, TypeEngine
 
 import vending
-from vending.backups.errors import BackupIncompleteError
+from vending.backups.errors import BackupIncompleteError, RestoreRefusedError
 from vending.backups.model import (
     Custodian,
     Restoration,
@@ -40,6 +40,7 @@ from vending.backups.model import (
     TableShape,
     ValueKind,
 )
+from vending.backups.rules import life_of
 from vending.backups.tables import (
     backup_custodians,
     backups,
@@ -49,7 +50,7 @@ from vending.backups.tables import (
     tid_floors,
 )
 from vending.persistence.base import metadata
-from vending.persistence.bulk import insert_rows
+from vending.persistence.bulk import insert_rows, update_rows
 from vending.persistence.column_types import (
     BigInt,
     Flag,
@@ -140,7 +141,14 @@ def write_rows(
     connection: Connection, shape: TableShape, rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Insert rows into a table, under all of its triggers."""
-    insert_rows(connection, _table_of(shape), rows)
+    table, lives = _table_of(shape), [life_of(shape.name, row) for row in rows]
+    insert_rows(connection, table, [life[0] for life in lives])
+    for step in range(1, max(len(life) for life in lives) if lives else 1):
+        later = [life[step] for life in lives if len(life) > step]
+        # One shape of row a statement: a refusal and a redemption set other columns.
+        for names in dict.fromkeys(tuple(row) for row in later):
+            alike = [row for row in later if tuple(row) == names]
+            update_rows(connection, table, alike, key=shape.key)
 
 
 def list_filled(connection: Connection) -> list[str]:
@@ -173,10 +181,52 @@ def take_long(connection: Connection) -> None:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
-def check_constraints_now(connection: Connection) -> None:
-    """Check what was deferred to the commit: a table with such checks pending cannot be altered."""
-    if not is_sqlite(connection.dialect):
-        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+def defer_rings(connection: Connection) -> list[tuple[str, str]]:
+    """Let the keys that close a ring of tables be checked once all rows are there.
+
+    No order of loading suits two tables that refer to each other. Returns what
+    `check_rings` takes back.
+    """
+    if is_sqlite(connection.dialect):
+        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+        return []
+    load_declarations()
+    names = [
+        (table.name, [column.name for column in key.columns])
+        for table in metadata.sorted_tables
+        for key in table.foreign_key_constraints
+        if key.use_alter and inspect(connection).has_table(table.name)
+    ]
+    deferred = []
+    for table, columns in names:
+        for found in inspect(connection).get_foreign_keys(table):
+            if found["constrained_columns"] == columns and found["name"] is not None:
+                deferred.append((table, found["name"]))
+                _alter_key(connection, table, found["name"], "DEFERRABLE INITIALLY DEFERRED")
+    return deferred
+
+
+def check_rings(connection: Connection, deferred: Sequence[tuple[str, str]]) -> None:
+    """Check all that was deferred, and let the keys be as they were.
+
+    A table with checks pending cannot be altered, and a restore may have to migrate it yet.
+
+    Raises:
+        RestoreRefusedError: A row refers to one that is not there.
+    """
+    if is_sqlite(connection.dialect):
+        lacking = connection.execute(text("PRAGMA foreign_key_check")).first()
+        if lacking is not None:
+            raise RestoreRefusedError(str(lacking[0]), "a row it refers to is missing")
+        return
+    connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    for table, name in deferred:
+        _alter_key(connection, table, name, "NOT DEFERRABLE")
+
+
+def _alter_key(connection: Connection, table: str, name: str, how: str) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    connection.execute(text(f"ALTER TABLE {quote(table)} ALTER CONSTRAINT {quote(name)} {how}"))
 
 
 def _shape_of(table: Table) -> TableShape:
@@ -192,7 +242,9 @@ def _loaded_before(table: Table) -> frozenset[str]:
     refers to looks at it, as an entry of the ledger looks at its postings.
     """
     straight = {
-        key.referred_table.name for key in table.foreign_key_constraints if not key.deferrable
+        key.referred_table.name
+        for key in table.foreign_key_constraints
+        if not key.deferrable and not key.use_alter
     }
     turned = {
         other.name

@@ -149,6 +149,29 @@ def order_for_loading(shapes: Iterable[TableShape]) -> list[TableShape]:
     return ordered
 
 
+def life_of(table: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return how a row comes to be as it is: its insert, then the columns of each update.
+
+    Triggers let an approval begin as a request and take its steps in their order; they stay on
+    while it is loaded, so it goes the same way again. Other rows are inserted as they are.
+    """
+    if table != "approvals" or row["state"] == "requested":
+        return [dict(row)]
+    undone = dict.fromkeys(
+        ("decided_by", "decided_at", "decided_on", "note", "redeemed_by", "redeemed_at")
+    )
+    life = [{**row, **undone, "state": "requested"}]
+    decided = {name: row[name] for name in ("id", "decided_by", "decided_at", "decided_on", "note")}
+    was_approved = row["state"] == "redeemed" or (
+        row["state"] == "withdrawn" and row["decided_by"] is not None
+    )
+    life.append({**decided, "state": "approved" if was_approved else row["state"]})
+    if was_approved:
+        ended = {name: row[name] for name in ("id", "redeemed_by", "redeemed_at")}
+        life.append({**ended, "state": row["state"]})
+    return life
+
+
 def tid_floors(now: datetime, *, ahead_limit_min: int) -> dict[BaseDate, int]:
     """Return the last identifier each meter must count as used, by base date.
 

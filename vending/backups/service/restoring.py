@@ -185,6 +185,7 @@ def _load(
     migrate.upgrade_within(connection, report.contents.revision)
     lines = reader.lines(content_key)
     opening = read_opening(lines, reader)
+    rings = repository.defer_rings(connection)
 
     def take(shape: TableShape, rows: list[dict[str, Any]]) -> None:
         try:
@@ -195,7 +196,11 @@ def _load(
     if walk(lines, take) != report.tables:
         what = "it changed while it was read"
         raise BackupDamagedError(what)
-    repository.check_constraints_now(connection)
+    try:
+        repository.check_rings(connection, rings)
+    except DBAPIError as error:
+        name = "foreign keys"
+        raise RestoreRefusedError(name, type(error.orig).__name__) from error
     _require_counts(connection, report)
     migrate.upgrade_within(connection)
     return opening

@@ -2,7 +2,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -44,14 +43,10 @@ def utility(
     store = create_store(
         database, KeyFile.create(folder / "keystore.key"), data_folder=folder, clock=fixed_clock
     )
-    store, _ = import_components(database, store, DUTK_2014, **import_arguments(fixed_clock))
+    store, _ = import_components(database, store, DUTK_2014, by=SYSTEM, clock=fixed_clock)
     shop.store, shop.desk = store, build_desk(database, fixed_clock, store)
     name_custodians(database, custodians, fixed_clock)
     return Utility(shop, store, folder, custodians)
-
-
-def import_arguments(clock: FixedClock) -> dict[str, Any]:
-    return {"by": SYSTEM, "clock": clock}
 
 
 def opened_store(database: Database, folder: Path) -> OpenKeyStore:
