@@ -17,6 +17,7 @@ import meter_drivers
 import vending
 from meter_drivers.errors import DriverError
 from vending.approvals.model import draw_state_diagram as draw_approval_states
+from vending.campaigns.model import draw_campaign_states, draw_meter_steps
 from vending.commands.model import draw_state_diagram as draw_command_states
 from vending.errors import VendingError
 from vending.meters.model import draw_state_diagram as draw_meter_states
@@ -36,6 +37,10 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "sale-states.md": states_page("sale", draw_sale_states()),
         DOCS / "reference" / "meter-states.md": states_page("meter", draw_meter_states()),
         DOCS / "reference" / "command-states.md": states_page("command", draw_command_states()),
+        DOCS / "reference" / "campaign-states.md": states_page("campaign", draw_campaign_states()),
+        DOCS / "reference" / "campaign-meter-states.md": states_page(
+            "meter in a campaign", draw_meter_steps()
+        ),
         DOCS / "reference" / "approval-states.md": states_page("approval", draw_approval_states()),
     }
 

@@ -5,6 +5,7 @@ VendingError
 ├── CampaignInvalidError         a field of a campaign is outside its limits
 ├── CampaignStateError           its state does not allow this
 ├── CampaignEmptyError           no meter fits its filter, or none could change
+├── RegisterMovedError           meters came or went while they were chosen
 ├── CampaignMeterNotFoundError   the meter has no part in it
 ├── CampaignMeterStateError      the meter's state in it does not allow this
 ├── NothingToPrintError          no set waits to be printed
@@ -62,6 +63,21 @@ class CampaignEmptyError(VendingError):
 
     def __init__(self, campaign_id: CampaignId) -> None:
         super().__init__(f"campaign {campaign_id} finds no meter", campaign_id=str(campaign_id))
+
+
+class RegisterMovedError(VendingError):
+    """Meters were registered or changed while those of a campaign were chosen."""
+
+    kind = ErrorKind.CONFLICT
+    code = "register_moved"
+    remedy = "Start the campaign again; if its meters are not those approved, propose it anew."
+    retryable = True
+
+    def __init__(self, campaign_id: CampaignId) -> None:
+        super().__init__(
+            f"the register changed while the meters of campaign {campaign_id} were chosen",
+            campaign_id=str(campaign_id),
+        )
 
 
 class CampaignMeterNotFoundError(VendingError):

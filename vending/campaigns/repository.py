@@ -4,7 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from vending.campaigns.model import (
     SETTLED_STEPS,
@@ -105,22 +116,19 @@ def move_campaign(
 
 # --- meters of a campaign -----------------------------------------------------------------------
 def insert_meters(
-    connection: Connection, campaign_id: CampaignId, ids: Sequence[MeterId], *, now: datetime
-) -> None:
-    """Add meters to a campaign, planned."""
-    insert_rows(
-        connection,
-        campaign_meters,
-        [
-            {
-                "campaign_id": campaign_id,
-                "meter_id": meter_id,
-                "step": MeterStep.PLANNED.value,
-                "changed_at": now,
-            }
-            for meter_id in ids
-        ],
-    )
+    connection: Connection, campaign_id: CampaignId, chosen: Select[Any], *, now: datetime
+) -> int:
+    """Add the meters that a query finds to a campaign, planned; return how many there were."""
+    found = chosen.subquery()
+    columns = {
+        "campaign_id": literal(campaign_id, campaign_meters.c.campaign_id.type),
+        "meter_id": found.c.id,
+        "step": literal(MeterStep.PLANNED.value, campaign_meters.c.step.type),
+        "changed_at": literal(now, campaign_meters.c.changed_at.type),
+    }
+    rows = select(*columns.values())
+    statement = insert(campaign_meters).from_select(list(columns), rows, include_defaults=False)
+    return connection.execute(statement).rowcount
 
 
 def list_planned(connection: Connection, campaign_id: CampaignId, *, limit: int) -> list[MeterId]:

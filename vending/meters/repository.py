@@ -141,6 +141,11 @@ def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[lis
         page = query.where(c.id > rows[-1][0])
 
 
+def select_fitting(connection: Connection, wanted: MeterFilter) -> Select[Any]:
+    """Return the query for the ids of the fitting meters, for an INSERT of another feature."""
+    return select(meters.c.id).where(*_fits(connection, wanted)).order_by(meters.c.id)
+
+
 def list_fitting(
     connection: Connection, wanted: MeterFilter, *, after: MeterId | None, limit: int
 ) -> list[Meter]:

@@ -21,6 +21,7 @@ from vending.meters.repository import (
     load_last_tids,
     lock_holdings,
     lock_meters,
+    select_fitting,
     store_last_tids,
     stream_holdings,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "record_key",
     "record_keys",
     "register_meter",
+    "select_fitting",
     "store_last_tids",
     "stream_holdings",
 ]

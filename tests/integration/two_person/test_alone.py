@@ -25,7 +25,6 @@ AWAITED = {
     UseCase.KEY_IMPORT,
     UseCase.KEY_CHANGE,
     UseCase.ROLE_CHANGE,
-    UseCase.CAMPAIGN,
     UseCase.SWITCH_RELEASE,
     UseCase.CEILING_CHANGE,
 }

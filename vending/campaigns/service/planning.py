@@ -8,7 +8,6 @@ each held: a register that has changed since asks for a new approval.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -16,7 +15,7 @@ from sqlalchemy import Connection
 from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.service import redeem, request_approval
 from vending.campaigns import repository
-from vending.campaigns.errors import CampaignEmptyError, CampaignStateError
+from vending.campaigns.errors import CampaignEmptyError, CampaignStateError, RegisterMovedError
 from vending.campaigns.model import (
     Campaign,
     CampaignState,
@@ -31,7 +30,7 @@ from vending.keystore.errors import KeyNotFoundError
 from vending.keystore.model import KeyDescription, KeyReference
 from vending.keystore.port import SecurityModule
 from vending.meters.model import MeterFilter
-from vending.meters.service import list_fitting, stream_holdings
+from vending.meters.service import list_fitting, select_fitting, stream_holdings
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.audit import AuditEvent, record
@@ -161,6 +160,7 @@ def start_campaign(
         CampaignNotFoundError: There is no campaign of this id.
         CampaignStateError: It is no draft.
         CampaignEmptyError: No meter fits.
+        RegisterMovedError: Meters came or went while they were chosen.
         ApprovalNotFoundError: There is no approval of this id.
         ApprovalMismatchError: The meters are not, or do not hold, what was approved.
         ApprovalUsedError: It was used before.
@@ -173,7 +173,12 @@ def start_campaign(
         connection = uow.connection
         campaign = _lock_draft(connection, campaign_id)
         now = office.clock.now()
-        chosen = choose(connection, campaign.wanted, into=campaign_id, now=now)
+        chosen = choose(connection, campaign.wanted)
+        count = repository.insert_meters(
+            connection, campaign_id, select_fitting(connection, campaign.wanted), now=now
+        )
+        if count != chosen.count:  # each statement of PostgreSQL sees what was committed by then
+            raise RegisterMovedError(campaign_id)
         redeem(connection, by, approval_id, _act_of(campaign, chosen), clock=office.clock)
         values = {
             "state": CampaignState.RUNNING.value,
@@ -196,23 +201,12 @@ def start_campaign(
     return started
 
 
-def choose(
-    connection: Connection,
-    wanted: MeterFilter,
-    *,
-    into: CampaignId | None = None,
-    now: datetime | None = None,
-) -> Chosen:
-    """Return how many meters fit now, with the digest over what each holds.
-
-    With `into` and `now` they are added to that campaign, in the same pass over the register.
-    """
+def choose(connection: Connection, wanted: MeterFilter) -> Chosen:
+    """Return how many meters fit now, with the digest over what each holds."""
     digest, count = hashlib.sha256(), 0
     for page in stream_holdings(connection, wanted):
         digest.update(b"".join(holding.fingerprint() for holding in page))
         count += len(page)
-        if into is not None and now is not None:
-            repository.insert_meters(connection, into, [each.id for each in page], now=now)
     return Chosen(count, digest.hexdigest())
 
 
