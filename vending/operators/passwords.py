@@ -102,7 +102,7 @@ class Passwords:
         text = normalise(password).encode("utf-8", "surrogatepass")[: LENGTH_MAX * 4 + 1]
         with self._free:
             try:
-                self._hasher.verify(stored or self._nobodys, text)
+                self._hasher.verify(self._nobodys if stored is None else stored, text)
             except (VerificationError, InvalidHashError):
                 return False
         return stored is not None

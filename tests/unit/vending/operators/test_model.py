@@ -1,0 +1,24 @@
+"""Operators as records."""
+
+import pytest
+
+from vending.operators.model import person_key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "amina wanjiru",
+        "AMINA  WANJIRU",
+        "Amina\u00a0Wanjiru",
+        "\uff21mina Wanjiru",
+        " Amina Wanjiru ",
+    ],
+)
+def test_one_person_is_one_person_however_written(other: str) -> None:
+    assert person_key(other) == person_key("Amina Wanjiru")
+
+
+@pytest.mark.parametrize("other", ["Amina Wanjira", "A. Wanjiru", "S-1042"])
+def test_two_people_are_two(other: str) -> None:
+    assert person_key(other) != person_key("Amina Wanjiru")
