@@ -1,20 +1,14 @@
-"""What every security module does; a new one joins `MODULES` and `running`.
+"""What every security module does; `conftest.py` lists them.
 
 Token vectors: STS 531-1-0-02, STS 531-1-07 and STS 531-1-11 Edition 2.2, random field 5.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from meter_drivers.transports.port import SystemTimer
-from tests.support.attached_module import attached_bench
-from tests.support.slow_security_module import SlowSecurityModule
-from tests.support.softhsm import SoftHSM
 from tests.support.vending_keys import (
     DCTK_1993,
     DCTK_2014,
@@ -26,7 +20,6 @@ from tests.support.vending_keys import (
     EXPIRED,
     RETIRED,
     register_of,
-    store_in_memory,
 )
 from vending.errors import VendingError
 from vending.keystore.components import KeyImport
@@ -40,8 +33,6 @@ from vending.keystore.errors import (
     TokenKindError,
     TokenValueError,
 )
-from vending.keystore.guarded import GuardedSecurityModule
-from vending.keystore.pkcs11 import PKCS11Token
 from vending.keystore.port import (
     CreditTokenRequest,
     KeyChangeRequest,
@@ -51,9 +42,6 @@ from vending.keystore.port import (
     SecurityModule,
     VerifyRequest,
 )
-from vending.keystore.software import SoftwareSecurityModule
-from vending.keystore.store import OpenKeyStore
-from vending.keystore.token_module import PKCS11SecurityModule
 from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyType
 from vending.sts.pan import MeterPAN
 from vending.sts.results import AuthenticationResult, Rejection, TokenResult
@@ -69,7 +57,6 @@ from vending.sts.tokens import (
     TransferCredit,
 )
 
-MODULES = ("software", "software, slow", "pkcs11", "attached", "attached and guarded")
 CHOOSES_RND = {"attached", "attached and guarded"}
 """The line carries no random number: the module draws its own, 5 in these tests."""
 TELLS_NO_CHECK_VALUE = CHOOSES_RND
@@ -153,58 +140,6 @@ KEY_CHANGE_VECTORS = {
         ("36495265416911568628", "35908059266238070883"),
     ),
 }
-
-
-@dataclass(frozen=True)
-class Stores:
-    """The published keys, in a store of their own and in a token."""
-
-    software: OpenKeyStore
-    in_token: OpenKeyStore
-    token: PKCS11Token
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory, softhsm: SoftHSM) -> Stores:
-    token = softhsm.token()
-    return Stores(
-        software=store_in_memory(tmp_path_factory.mktemp("store")),
-        in_token=store_in_memory(tmp_path_factory.mktemp("store"), keeper=token.store_key),
-        token=token,
-    )
-
-
-@contextmanager
-def running(name: str, stores: Stores, *, demo_allowed: bool) -> Iterator[SecurityModule]:
-    software = SoftwareSecurityModule(stores.software, demo_allowed=demo_allowed)
-    match name:
-        case "software":
-            yield software
-        case "software, slow":
-            yield SlowSecurityModule(software)
-        case "pkcs11":
-            yield PKCS11SecurityModule(stores.in_token, stores.token, demo_allowed=demo_allowed)
-        case _:
-            with attached_bench(demo_allowed=demo_allowed) as bench:
-                guarded = GuardedSecurityModule(bench.module, now_s=SystemTimer().now_s)
-                yield bench.module if name == "attached" else guarded
-
-
-@pytest.fixture(params=MODULES)
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def module(name: str, stores: Stores) -> Iterator[SecurityModule]:
-    with running(name, stores, demo_allowed=False) as module:
-        yield module
-
-
-@pytest.fixture
-def demo_module(name: str, stores: Stores) -> Iterator[SecurityModule]:
-    with running(name, stores, demo_allowed=True) as module:
-        yield module
 
 
 def managed(token: ManagementToken | InitiateMeterTest) -> ManagementTokenRequest:
