@@ -118,7 +118,8 @@ class Shop:
     def container(self, settings: Settings | None = None) -> Container:
         module = self.desk.security_module
         assert isinstance(module, SoftwareSecurityModule)
-        settings = settings or Settings()
+        folder = self.store.generation_file.path.parent / "audit-heads"
+        settings = (settings or Settings()).model_copy(update={"audit_heads_dir": folder})
         key_store = KeyStoreFollower(self.database, self.store, use=module.use)
         return Container(
             settings=settings,

@@ -27,6 +27,7 @@ from vending.cli.output import (
     JsonOption,
     Row,
     print_document,
+    print_line,
     print_note,
     progress_bar,
 )
@@ -265,6 +266,11 @@ def _print_report(report: AuditReport, *, as_json: bool) -> None:
     if not report.finding_count:
         print_document({"audit": "verified", **document}, as_json=as_json)
         return
-    if not as_json:
-        print_document(findings, as_json=False, title="differences")
+    for one in report.findings:
+        # A line each, unwrapped: positions and ids are looked up in the database.
+        place = f"position {one.position}" if one.position is not None else "no position"
+        print_line(
+            f"{one.kind}: {place}, event {one.event_id or 'unknown'}: {one.message}",
+            as_json=as_json,
+        )
     raise AuditDifferenceError({**document, "findings": findings}, report.finding_count)
