@@ -33,11 +33,13 @@ from vending.commands.model import (
 from vending.delivery.errors import SaleMessageError, TokenMessageError
 from vending.delivery.port import MeterAddress, MeterGateway, RelayPosition
 from vending.keystore.errors import SealBrokenError
+from vending.meters.service import find_meters_by_id, lock_meters
 from vending.observability.logs import get_logger
 from vending.observability.metrics import Metrics
 from vending.observability.tracing import span
 from vending.persistence.engine import Database
 from vending.persistence.outbox import LeasedMessage
+from vending.tokens.service.views import find_replacement
 from vending.values.clock import Clock
 from vending.values.identifiers import KeyChangeSetId, MeterId, SaleId, TokenId
 
@@ -140,7 +142,7 @@ def handle_sale_issued(delivery: Delivery, message: LeasedMessage) -> None:
         requested_by=REQUESTED_BY_SALE,
     )
     with delivery.database.unit_of_work() as uow:
-        if meter_id in delivery.find_addresses(uow.connection, [meter_id]):
+        if _is_deliverable(delivery, uow.connection, meter_id, token_id):
             before = orders_before_sale(uow.connection, sale_id, clock=delivery.clock)
             commands.queue_commands(uow.connection, [*before, new], delivery.clock)
             uow.commit()
@@ -162,9 +164,23 @@ def handle_token_issued(delivery: Delivery, message: LeasedMessage) -> None:
         requested_by=REQUESTED_BY_ORDER,
     )
     with delivery.database.unit_of_work() as uow:
-        if meter_id in delivery.find_addresses(uow.connection, [meter_id]):
+        if _is_deliverable(delivery, uow.connection, meter_id, token_id):
             commands.queue_commands(uow.connection, [new], delivery.clock)
             uow.commit()
+
+
+def _is_deliverable(
+    delivery: Delivery, connection: Connection, meter_id: MeterId, token_id: TokenId
+) -> bool:
+    """Return whether the token is still to be entered at a meter that has a link.
+
+    The meter is locked, as a replacement locks it: a token is replaced or on its way, never both.
+    """
+    if meter_id not in delivery.find_addresses(connection, [meter_id]):
+        return False
+    meter = find_meters_by_id(connection, [meter_id])[meter_id]
+    lock_meters(connection, [meter.pan])
+    return find_replacement(connection, token_id) is None
 
 
 def _parse_order(message: LeasedMessage) -> tuple[uuid.UUID, TokenId, MeterId]:

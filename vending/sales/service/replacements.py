@@ -12,9 +12,10 @@ from vending.approvals.model import Approval
 from vending.approvals.service import redeem, request_approval
 from vending.commands.model import CommandState
 from vending.commands.service import list_for_token
+from vending.meters.errors import MeterNotFoundError
 from vending.meters.model import Meter
-from vending.meters.rules import require_vendable
-from vending.meters.service import find_meters
+from vending.meters.rules import parse_meter_number, require_vendable
+from vending.meters.service import lock_meters
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.sales import repository
@@ -29,7 +30,6 @@ from vending.tokens.service.orders import (
     Wanted,
     carry_out,
     find_made,
-    lock_meter,
     open_order,
 )
 from vending.tokens.service.views import find_replacement, find_token, load_order
@@ -123,16 +123,23 @@ def _load_token(connection: Connection, token_id: TokenId) -> TokenRecord:
 
 
 def _lock_target(connection: Connection, request: ReplacementRequest, token: TokenRecord) -> Meter:
-    """Return the meter that gets the new token, locked; another one must be the customer's own.
+    """Return the meter that gets the new token; another one must be the customer's own.
+
+    Both meters are locked: the old one against a refund, another replacement and its delivery.
 
     Raises:
+        MeterNotFoundError: The register has no meter of the number.
         ReplacementRefusedError: The meters do not belong to one customer.
     """
-    meter = lock_meter(connection, request.meter or token.meter_pan.digits)
-    if meter.pan != token.meter_pan:
-        old = find_meters(connection, [token.meter_pan])[token.meter_pan]
-        if old.customer_id is None or old.customer_id != meter.customer_id:
-            raise ReplacementRefusedError(token.id, "the meters belong to different customers")
+    old_pan = token.meter_pan
+    pan = old_pan if request.meter is None else parse_meter_number(request.meter)
+    locked = lock_meters(connection, {pan, old_pan})
+    if pan not in locked:
+        raise MeterNotFoundError(pan.iain)
+    meter, old = locked[pan], locked[old_pan]
+    is_same_customer = old.customer_id is not None and old.customer_id == meter.customer_id
+    if meter.pan != old.pan and not is_same_customer:
+        raise ReplacementRefusedError(token.id, "the meters belong to different customers")
     return require_vendable(meter.pan, meter)
 
 

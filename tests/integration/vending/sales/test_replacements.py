@@ -1,6 +1,7 @@
 """Replacements: the same units under a new identifier, once, and not when the first was taken."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from vending.commands.model import CommandKind, CommandState, NewCommand
 from vending.commands.service import queue_commands
 from vending.commands.tables import commands
 from vending.ledger.tables import journal_entries
-from vending.meters.service import assign_customer
+from vending.meters.service import assign_customer, change_link
 from vending.operators.errors import PermissionDeniedError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
@@ -33,6 +34,8 @@ from vending.tokens.service.desk import TokenDesk
 from vending.tokens.service.views import list_tokens
 from vending.values.actor import SYSTEM
 from vending.values.identifiers import SaleId, TokenId
+from vending.worker.context import make_context
+from vending.worker.jobs import HANDLERS, relay_outbox
 
 ANY_WH = 1_000_000
 
@@ -154,6 +157,42 @@ def test_delivery_decides_whether_a_token_is_replaced(
     else:
         with pytest.raises(ReplacementRefusedError):
             replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+
+
+def test_replaced_token_is_no_longer_delivered(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
+) -> None:
+    change_link(
+        shop.database,
+        token.meter_pan,
+        profile="reference_prepay",
+        link="modbus-tcp://127.0.0.1:502/1",
+        by=SYSTEM,
+        clock=shop.clock,
+    )
+    issued = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    context = make_context(shop.container())
+    relay_outbox(context, lambda _, action: action(), HANDLERS)
+    with shop.database.read() as connection:
+        entered = connection.execute(select(commands.c.token_id)).scalars().all()
+    assert entered == [issued.token.record.id]
+
+
+def test_two_at_once_replace_a_token_once(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
+) -> None:
+    other = sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="other")
+
+    def attempt(by: SignedIn, meter: int) -> str:
+        wanted = request(token, shop.meters[meter].pan.iain)
+        try:
+            return replace_token(wanted, desk, by=by, limit_wh=ANY_WH).token.digits
+        except TokenReplacedError:
+            return "replaced"
+
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(attempt, (clerk, other), (0, 1)))
+    assert made.count("replaced") == 1
 
 
 def test_refunded_sale_gives_no_other_token(

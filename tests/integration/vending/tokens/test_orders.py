@@ -1,6 +1,7 @@
 """Tokens outside a sale: approved by another person, made once, counted, booked and recorded."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,8 +18,9 @@ from vending.approvals.errors import (
     ApprovalStateError,
     ApprovalUsedError,
 )
-from vending.custody.errors import CeilingReachedError
-from vending.custody.model import Ceiling, LimitPolicy, UseClass
+from vending.custody.errors import CeilingReachedError, IssuingStoppedError
+from vending.custody.model import Ceiling, LimitPolicy, StopTarget, UseClass
+from vending.custody.service.switches import stop
 from vending.keystore.errors import KeyRetiredError, ModuleUnavailableError
 from vending.keystore.model import KeyReference
 from vending.ledger.model import account_code
@@ -365,6 +367,36 @@ def test_free_and_management_tokens_have_ceilings_of_their_own(
     with pytest.raises(CeilingReachedError):
         give(shop, bounded, clerk, 10)
     shop.issue("k-1")
+    assert states(shop) == ["issued"]
+
+
+def test_kill_switch_stops_orders_at_once(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn, engineer: SignedIn
+) -> None:
+    request = ManagementRequest(shop.meters[0].pan.iain, TokenKind.CLEAR_TAMPER_CONDITION)
+    approval_id = approved(shop, desk, clerk, request)
+    held = shop.meters[0]
+    target = StopTarget.key(KeyReference(held.sgc, held.krn, held.kt))
+    stop(shop.database, engineer, target, reason="theft", clock=shop.clock)
+    with pytest.raises(IssuingStoppedError):
+        issue_management_token(request, desk, by=clerk, reason="x", approval_id=approval_id)
+    assert states(shop) == []
+
+
+def test_one_approval_carried_out_twice_at_once_makes_one_token(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn
+) -> None:
+    request = ManagementRequest(shop.meters[0].pan.iain, TokenKind.CLEAR_TAMPER_CONDITION)
+    approval_id = approved(shop, desk, clerk, request)
+
+    def carry_out(_: int) -> str:
+        issued = issue_management_token(
+            request, desk, by=clerk, reason="x", approval_id=approval_id
+        )
+        return issued.token.digits
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(carry_out, range(4)))) == 1
     assert states(shop) == ["issued"]
 
 
