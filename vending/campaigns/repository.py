@@ -128,7 +128,9 @@ def insert_meters(
     }
     rows = select(*columns.values())
     statement = insert(campaign_meters).from_select(list(columns), rows, include_defaults=False)
-    return connection.execute(statement).rowcount
+    connection.execute(statement)
+    in_it = campaign_meters.c.campaign_id == campaign_id
+    return connection.execute(select(func.count()).where(in_it)).scalar_one()
 
 
 def list_planned(connection: Connection, campaign_id: CampaignId, *, limit: int) -> list[MeterId]:
