@@ -128,9 +128,11 @@ step_activate() {
 step_units() {
     install -d /etc/systemd/system /usr/local/sbin
     for unit in "$source_dir"/docs/deploy/systemd/vending*.service \
+        "$source_dir"/docs/deploy/systemd/vending*.timer \
         "$source_dir"/docs/deploy/systemd/vending.target; do
         install -m 0644 "$unit" /etc/systemd/system/
     done
+    install -d -m 0700 -o "$account" -g "$account" /var/backups/vending
     install -m 0755 "$source_dir/docs/deploy/vending-admin" /usr/local/sbin/vending-admin
     if [ ! -e "$config_dir/vending.toml" ]; then
         install -o root -g "$account" -m 0640 "$source_dir/docs/deploy/vending.toml" "$config_dir/"

@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ from tests.support.backups import make_custodians, name_custodians
 from tests.support.books import find_broken
 from tests.support.installation import Installation, ProductProcess, install
 from tests.support.partner_client import PartnerClient, Purchase, say
+from tests.support.people import open_session_for, operator_named
 from tests.support.vending_keys import DUTK_2014
+from vending.cli.session_file import write_session
 from vending.keystore.components import combine
+from vending.operators.permissions import Role
 from vending.partners.service import load_partner
 from vending.sts import TI, EncryptionAlgorithm, TransferCredit, decode
 from vending.sts.dkga import derive_decoder_key
@@ -60,7 +63,14 @@ class Told:
         return {key: json.loads(body) for key, body in self.answers.items()}
 
 
-class Hurried(Installation):
+class Restored(Installation):
+    """A restored installation, whose administrator signs in there."""
+
+    def environment(self) -> Mapping[str, str]:
+        return {**super().environment(), "VENDING_SESSION_FILE": str(self.folder / "session")}
+
+
+class Hurried(Restored):
     """A restored installation whose first tokens do not wait for the clock."""
 
     def environment(self) -> Mapping[str, str]:
@@ -163,6 +173,17 @@ def write_statement(path: Path, told: Told) -> None:
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def sign_in(restored: Installation) -> None:
+    """Sign an administrator in at the restored installation: every earlier session has ended."""
+    database = restored.open()
+    try:
+        who = operator_named(database, SystemClock(), "restorer", [Role.ADMINISTRATOR])
+        opened = open_session_for(database, SystemClock(), who)
+    finally:
+        database.close()
+    write_session(restored.folder / "session", opened.token)
+
+
 def check_gap(restored: Installation, told: Told, folder: Path) -> tuple[set[str], list[str]]:
     """Hold the partner's statement against the restored books: the lost keys, and faults."""
     database = restored.open()
@@ -174,6 +195,7 @@ def check_gap(restored: Installation, told: Told, folder: Path) -> tuple[set[str
             )
     finally:
         database.close()
+    sign_in(restored)
     lost = told.answers.keys() - kept
     receipts = {told.documents()[key]["receipt_number"] for key in lost}
     statement = folder / "statement.csv"
@@ -237,12 +259,12 @@ def run(
 
     place = folder / "restored"
     place.mkdir(mode=0o700)
-    restored = replace(
-        installation,
-        folder=place,
-        url=target() or f"sqlite:///{place / 'vending.sqlite3'}",
-        key_file=place / "fresh.key",
-    )
+    fresh = {
+        "folder": place,
+        "url": target() or f"sqlite:///{place / 'vending.sqlite3'}",
+        "key_file": place / "fresh.key",
+    }
+    restored = Restored(**{**vars(installation), **fresh})
     custodians = [f"--custodian={folder / 'custodians' / name}.key" for name in ("anna", "chen")]
     passphrases = []
     for name in ("anna", "chen"):
