@@ -31,11 +31,13 @@ from vending.keystore.port import CreditTokenRequest
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import Purpose
 from vending.keystore.service import (
+    activate_root,
     change_unlock,
     check,
     create_store,
     import_components,
     open_store,
+    prepare_root,
     retire_key,
 )
 from vending.keystore.software import SoftwareSecurityModule
@@ -281,3 +283,23 @@ def test_store_moves_from_a_passphrase_to_a_token_and_back(
     assert open_store(sqlite_database, words, data_folder=tmp_path).list_keys() == []
     with pytest.raises(WrongPassphraseError):
         open_store(sqlite_database, Passphrase("other words than these"), data_folder=tmp_path)
+
+
+def test_root_key_is_rotated_under_a_token_and_keys_stay_in_it(
+    sqlite_database: Database,
+    token: PKCS11Token,
+    unlock: TokenUnlock,
+    tmp_path: Path,
+    fixed_clock: FixedClock,
+) -> None:
+    create_store(sqlite_database, unlock, data_folder=tmp_path, clock=fixed_clock)
+    store = open_store(sqlite_database, unlock, data_folder=tmp_path).with_keeper(token.store_key)
+    store, shown = import_components(
+        sqlite_database, store, brought(), by=SYSTEM, clock=fixed_clock
+    )
+    key_id = store.token_key_id(shown.register)
+    store = prepare_root(sqlite_database, store, by=SYSTEM, clock=fixed_clock)
+    store = activate_root(sqlite_database, store, by=SYSTEM, clock=fixed_clock)
+    again = open_store(sqlite_database, unlock, data_folder=tmp_path)
+    assert again.token_key_id(shown.register) == key_id
+    assert PKCS11SecurityModule(again, token, demo_allowed=False).vend(REGISTER, CREDIT) == TOKEN
