@@ -9,6 +9,7 @@ the write lock does both.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -50,8 +51,9 @@ def script_folder() -> Path:
     return _BESIDE_THIS_MODULE if _BESIDE_THIS_MODULE.is_dir() else _PROJECT_ROOT
 
 
+@lru_cache(maxsize=4)
 def head_revision(folder: Path | None = None) -> str:
-    """Return the revision this release works with."""
+    """Return the revision this release works with; its files stay the same while it runs."""
     head = _scripts(folder).get_current_head()
     assert head is not None, "the release carries its migrations"
     return head
