@@ -41,3 +41,15 @@ def test_metrics_and_readiness_are_not_public(caddyfile: str) -> None:
 
 def test_administration_endpoint_is_off(caddyfile: str) -> None:
     assert "admin off" in caddyfile
+
+
+def test_plain_http_is_not_led_on_to_https(caddyfile: str) -> None:
+    assert "auto_https disable_redirects" in caddyfile
+
+
+def test_tls_is_of_the_versions_in_use(caddyfile: str) -> None:
+    assert "protocols tls1.2 tls1.3" in caddyfile
+
+
+def test_no_answer_names_the_server(caddyfile: str) -> None:
+    assert "-Server" in caddyfile
