@@ -225,12 +225,11 @@ def entry_of(sale: Sale, entry_id: EntryId, line_minor: int | None = None) -> Jo
     )
 
 
-def split_refund(sale: Sale, *, before_minor: int, amount_minor: int) -> tuple[Money, Money]:
+def split_refund(quote: Quote, *, before_minor: int, amount_minor: int) -> tuple[Money, Money]:
     """Return a refund's net and VAT, so that all refunds of a sale sum to its own split.
 
     `before_minor` went back earlier. VAT goes back in proportion, rounded half up over the sum.
     """
-    quote = sale.quote
     gross = quote.gross.minor
     vat_minor = divide_half_up((before_minor + amount_minor) * quote.vat.minor, gross)
     vat_minor -= divide_half_up(before_minor * quote.vat.minor, gross)

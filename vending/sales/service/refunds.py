@@ -145,7 +145,9 @@ def _make(  # what a refund is made of
     by: SignedIn,
     approval_id: ApprovalId | None,
 ) -> Refund:
-    net, vat = split_refund(sale, before_minor=before_minor, amount_minor=request.amount_minor)
+    net, vat = split_refund(
+        sale.quote, before_minor=before_minor, amount_minor=request.amount_minor
+    )
     return Refund(
         id=RefundId(new_uuid7(desk.clock)),
         sale_id=sale.id,

@@ -5,7 +5,14 @@ from uuid import UUID
 import pytest
 
 from vending.customers.errors import CustomerInvalidError
-from vending.customers.model import Channel, Customer, NewCustomer, mask_name
+from vending.customers.model import (
+    Channel,
+    Customer,
+    NewCustomer,
+    mask_email,
+    mask_name,
+    mask_phone,
+)
 from vending.values.identifiers import CustomerId
 
 START = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -90,3 +97,23 @@ def test_a_printed_customer_shows_no_person() -> None:
     assert "John" not in printed
     assert "+254" not in printed
     assert "example.org" not in printed
+
+
+@pytest.mark.parametrize(
+    ("phone", "shown"),
+    [("+254712345678", "+254*******78"), ("+12345678", "+123***78"), ("+1234567", "+123**67")],
+)
+def test_phone_shows_country_and_last_two_digits(phone: str, shown: str) -> None:
+    assert mask_phone(phone) == shown
+
+
+@pytest.mark.parametrize(
+    ("email", "shown"),
+    [
+        ("amina@example.org", "a***@e***.org"),
+        ("a@b.co", "a***@b***.co"),
+        ("x.y@mail.example.org", "x***@m***.org"),
+    ],
+)
+def test_email_shows_first_letters_and_the_top_level_domain(email: str, shown: str) -> None:
+    assert mask_email(email) == shown
