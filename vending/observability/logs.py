@@ -7,7 +7,7 @@ from typing import Final, Literal
 import structlog
 from structlog.types import Processor
 
-from vending.observability.redaction import redact_event
+from vending.observability.redaction import escape_event, redact_event
 
 _SHARED: Final[tuple[Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
@@ -41,6 +41,7 @@ def configure_logs(*, level: str, log_format: Literal["json", "console"]) -> Non
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redact_event,
+                *([escape_event] if log_format == "console" else []),
                 renderer,
             ],
         )

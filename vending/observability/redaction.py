@@ -78,5 +78,28 @@ def redact_event(
     return {name: _redact_field(name, value, 0) for name, value in event.items()}
 
 
+def escape_event(
+    logger: object, method: str, event: MutableMapping[str, object]
+) -> Mapping[str, object]:
+    """Return the event with control characters shown as escapes: no value forges a line.
+
+    For people's consoles; JSON escapes them by itself. A traceback keeps its lines.
+    """
+    del logger, method
+    return {
+        name: _escape(value, kept="\n\t" if name == "exception" else "")
+        for name, value in event.items()
+    }
+
+
+def _escape(value: object, *, kept: str) -> object:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+        for each in value
+    )
+
+
 def _redact_field(name: object, value: object, depth: int) -> object:
     return MASK if str(name).lower() in SECRET_NAMES else redact(value, depth + 1)

@@ -87,3 +87,17 @@ def test_configuring_twice_writes_each_line_once(stream: Written) -> None:
     configure_logs(level="info", log_format="json")
     get_logger("test").info("once")
     assert stream.read().count("\n") == 1
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_value_with_control_characters_forges_no_line(
+    stream: Written, log_format: Literal["json", "console"]
+) -> None:
+    configure_logs(level="info", log_format=log_format)
+    forged = "ann\n2026-11-25 [info] key_imported\r\x1b[2J\x9b1A"
+    get_logger("test").warning(
+        "sign_in_refused", name=forged, note={"inner": forged}, short="\x1b[2J", last="a\x9bb"
+    )
+    written = stream.read()
+    assert written.count("\n") == 1
+    assert not any(each in written for each in "\x1b\r\x9b")
