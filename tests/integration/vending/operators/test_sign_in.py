@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support.people import sign_in_as
-from tests.support.sign_in import ELSEWHERE, HERE, PASSWORD, STEP, Person, activate
+from tests.support.sign_in import HERE, PASSWORD, STEP, Person, activate
 from vending.operators.errors import (
     ChallengeRefusedError,
     CodeRefusedError,
@@ -21,14 +21,11 @@ from vending.operators.passwords import PasswordCost, Passwords
 from vending.operators.permissions import Role
 from vending.operators.repository import accounts, sign_in
 from vending.operators.rules import (
-    FORGOTTEN_AFTER,
     FREE_FAILURES,
-    FREE_FAILURES_OF_SOURCE,
-    WAIT_MAX,
 )
 from vending.operators.service import steps
 from vending.operators.service.accounts import lock, unlock
-from vending.operators.service.desk import Caller, SignInDesk
+from vending.operators.service.desk import SignInDesk
 from vending.operators.service.sessions import authenticate
 from vending.operators.service.sign_in import begin_sign_in, confirm, finish_sign_in
 from vending.operators.service.steps import STEP_LIFETIME, TRIES_MAX
@@ -239,98 +236,6 @@ def test_steps_that_wait_are_bounded(sqlite_amina: Person, monkeypatch: pytest.M
     sqlite_amina.begin()
 
 
-# --- slowed down ---------------------------------------------------------------------------------
-def guess(desk: SignInDesk, name: str, caller: Caller) -> str:
-    return refused(begin_sign_in, desk, name, WRONG_PASSWORD, caller)
-
-
-@pytest.mark.parametrize("name", ["amina", "nobody"])
-def test_wrong_passwords_on_an_account_are_slowed_down(amina: Person, name: str) -> None:
-    told = [guess(amina.desk, name, ELSEWHERE) for _ in range(FREE_FAILURES + 1)]
-    assert told == ["sign_in_refused"] * FREE_FAILURES + ["too_many_attempts"]
-    for seconds in (1, 2, 4, 8):
-        amina.clock.advance(timedelta(seconds=seconds))
-        assert guess(amina.desk, name, ELSEWHERE) == "sign_in_refused"
-        assert guess(amina.desk, name, ELSEWHERE) == "too_many_attempts"
-    assert ("password", "held-back") in outcomes(amina.desk.database)
-
-
-def test_right_password_has_to_wait_as_well(amina: Person) -> None:
-    for _ in range(FREE_FAILURES):
-        guess(amina.desk, "amina", ELSEWHERE)
-    with pytest.raises(TooManyAttemptsError) as told:
-        amina.begin(ELSEWHERE)
-    assert told.value.facts == {"retry_after_s": 1}
-
-
-def test_wait_is_never_longer_than_its_bound(amina: Person) -> None:
-    for _ in range(60):
-        guess(amina.desk, "amina", ELSEWHERE)
-        amina.clock.advance(WAIT_MAX)
-    amina.begin(ELSEWHERE)
-
-
-def test_known_device_lets_the_operator_in_however_others_guess(amina: Person) -> None:
-    for _ in range(FREE_FAILURES * 4):
-        guess(amina.desk, "amina", HERE)
-    assert refused(amina.begin, HERE) == "too_many_attempts"
-    amina.sign_in(amina.device)
-
-
-def test_known_device_is_slowed_down_for_its_own_guesses(amina: Person) -> None:
-    for _ in range(FREE_FAILURES):
-        guess(amina.desk, "amina", amina.device)
-    assert guess(amina.desk, "amina", amina.device) == "too_many_attempts"
-
-
-def test_device_of_another_operator_is_not_known(desk: SignInDesk) -> None:
-    amina, brian = activate(desk, "amina"), activate(desk, "brian")
-    for _ in range(FREE_FAILURES):
-        guess(desk, "amina", brian.device)
-    assert guess(desk, "amina", brian.device) == "too_many_attempts"
-    assert guess(desk, "amina", Caller("203.0.113.1", "od_" + "0" * 64)) == "too_many_attempts"
-    amina.sign_in(amina.device)
-
-
-def test_one_address_cannot_try_many_names(desk: SignInDesk) -> None:
-    told = [guess(desk, f"name{number}", ELSEWHERE) for number in range(30)]
-    assert told.count("sign_in_refused") == FREE_FAILURES_OF_SOURCE
-    assert guess(desk, "another", Caller("203.0.113.9")) == "sign_in_refused"
-
-
-def test_codes_count_on_the_account_whoever_knows_the_password(amina: Person) -> None:
-    for _ in range(FREE_FAILURES):
-        ticket = amina.begin(ELSEWHERE)
-        refused(finish_sign_in, amina.desk, ticket, "000000", ELSEWHERE)
-    assert refused(amina.begin, ELSEWHERE) == "too_many_attempts"
-
-
-def test_code_has_to_wait_too(amina: Person) -> None:
-    ticket = amina.begin(ELSEWHERE)
-    for _ in range(FREE_FAILURES):
-        guess(amina.desk, "amina", Caller("203.0.113.5"))
-    code = amina.app.code(steps_away=1)
-    assert refused(finish_sign_in, amina.desk, ticket, code, ELSEWHERE) == "too_many_attempts"
-    amina.clock.advance(timedelta(seconds=1))
-    finish_sign_in(amina.desk, ticket, code, ELSEWHERE)
-
-
-def test_signing_in_clears_the_count_of_the_account(amina: Person) -> None:
-    for _ in range(FREE_FAILURES - 1):
-        guess(amina.desk, "amina", ELSEWHERE)
-    amina.sign_in(ELSEWHERE)
-    for _ in range(FREE_FAILURES):
-        assert guess(amina.desk, "amina", ELSEWHERE) == "sign_in_refused"
-
-
-def test_count_is_forgotten_after_a_day(amina: Person) -> None:
-    for _ in range(FREE_FAILURES):
-        guess(amina.desk, "amina", ELSEWHERE)
-    amina.clock.advance(FORGOTTEN_AFTER)
-    for _ in range(FREE_FAILURES):
-        assert guess(amina.desk, "amina", ELSEWHERE) == "sign_in_refused"
-
-
 # --- confirming in a session ---------------------------------------------------------------------
 def test_code_makes_the_second_factor_fresh_again(amina: Person) -> None:
     token = amina.sign_in().opened.token
@@ -359,7 +264,7 @@ def test_wrong_code_confirms_nothing_and_is_slowed_down(amina: Person) -> None:
 # --- secrets -------------------------------------------------------------------------------------
 def test_nothing_secret_is_stored_or_audited(amina: Person) -> None:
     amina.sign_in()
-    guess(amina.desk, "my password as a name", HERE)
+    refused(begin_sign_in, amina.desk, "my password as a name", WRONG_PASSWORD, HERE)
     secrets_known = [
         PASSWORD,
         WRONG_PASSWORD,
