@@ -86,6 +86,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=0, le=65_535, description="Port the HTTP service listens on; 0 picks a free one"),
     ] = 8080
+    trusted_proxies: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$",
+            description="Addresses or networks whose `X-Forwarded-For` says where a caller is, "
+            "by commas; nobody else's counts",
+        ),
+    ] = "127.0.0.1,::1"
     key_store_passphrase: Annotated[
         SecretStr | None,
         Field(description="Opens the key store; give it as `VENDING_KEY_STORE_PASSPHRASE_FILE`"),

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 import uvicorn
 from prometheus_client import start_http_server
+from starlette.types import ASGIApp
 
 from vending.app import create_app
 from vending.bootstrap import Container
@@ -106,14 +107,21 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _serve(container: Container, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(container),
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return how the service listens; every bound and every trust is named, none is inherited."""
+    return uvicorn.Config(
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )
+
+
+def _serve(container: Container, listener: socket.socket) -> None:
+    config = server_config(create_app(container), container.settings)
     uvicorn.Server(config).run(sockets=[listener])
