@@ -5,7 +5,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 import meter_drivers
 import vending
 from meter_drivers.errors import DriverError
+from tests.docs.roles_page import roles_page
+from tests.docs.tables import table_of
 from vending.approvals.model import draw_state_diagram as draw_approval_states
 from vending.campaigns.model import draw_campaign_states, draw_meter_steps
 from vending.commands.model import draw_state_diagram as draw_command_states
@@ -41,6 +43,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "campaign-meter-states.md": states_page(
             "meter in a campaign", draw_meter_steps()
         ),
+        DOCS / "security" / "roles.md": roles_page(NOTE),
         DOCS / "reference" / "approval-states.md": states_page("approval", draw_approval_states()),
     }
 
@@ -188,16 +191,6 @@ def name_of(state: SaleState) -> str:
 def states_page(subject: str, diagram: str) -> str:
     article = "an" if subject.startswith("a") else "a"
     return f"# States of {article} {subject}\n\n{NOTE}\n```mermaid\n{diagram}```\n"
-
-
-# --- forms ---------------------------------------------------------------------------------------
-def table_of(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "".join(f"| {' | '.join(cell_of(cell) for cell in line)} |\n" for line in lines)
-
-
-def cell_of(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def main() -> None:
