@@ -262,7 +262,7 @@ def _create_attempts() -> None:
         "sign_in_throttles",
         sa.Column("track", sa.LargeBinary, primary_key=True),
         sa.Column("failures", BigInt, nullable=False),
-        sa.Column("failed_at", UTCDateTime, nullable=False),
+        sa.Column("failed_at", UTCDateTime, nullable=False, index=True),
         sa.Column("closed_until", UTCDateTime),
         sa.CheckConstraint("length(track) = 32", name="track"),
         sa.CheckConstraint("failures >= 0", name="failures"),

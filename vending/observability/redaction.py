@@ -34,6 +34,7 @@ DEPTH_MAX: Final = 6
 
 _TOKEN: Final = re.compile(r"(?<!\d)(?:\d[ -]?){16}(?P<last>(?:\d[ -]?){3}\d)(?!\d)")
 _API_KEY: Final = re.compile(r"\bpk_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
+_PAPER_CODE: Final = re.compile(r"\b(?:[A-Z2-7]{4}-){5}[A-Z2-7]{4}\b")
 _URL_PASSWORD: Final = re.compile(r"(?P<head>://[^\s:/@]+:)[^\s@]+@")
 _HEX_KEY: Final = re.compile(r"(?<![0-9A-Za-z-])(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{16,}(?![0-9A-Za-z-])")
 
@@ -42,6 +43,7 @@ def redact_text(text: str) -> str:
     """Return the text with 20-digit tokens cut to their last four, and keys masked."""
     text = _TOKEN.sub(lambda match: f"****{match['last'].replace(' ', '')[-4:]}", text)
     text = _API_KEY.sub(MASK, text)
+    text = _PAPER_CODE.sub(MASK, text)
     text = _URL_PASSWORD.sub(lambda match: f"{match['head']}{MASK}@", text)
     return _HEX_KEY.sub(MASK, text)
 

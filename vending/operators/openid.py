@@ -164,7 +164,11 @@ class OpenIDClient:
 
     @staticmethod
     def _decode(token: str, keys: KeySet) -> Mapping[str, Any]:
-        return jwt.decode(token, keys, algorithms=ALGORITHMS).claims
+        decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+        if decoded.header.get("typ", "JWT") != "JWT":  # RFC 8725, 3.11: of another kind
+            reason = "form"
+            raise OpenIDRefusedError(reason)
+        return decoded.claims
 
     def _check_claims(self, claims: Mapping[str, Any], nonce: str) -> None:
         now = int(self._clock.now().timestamp())

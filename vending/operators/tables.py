@@ -163,7 +163,7 @@ sign_in_throttles = Table(
     metadata,
     Column("track", LargeBinary, primary_key=True),
     Column("failures", BigInt, nullable=False),
-    Column("failed_at", UTCDateTime(), nullable=False),
+    Column("failed_at", UTCDateTime(), nullable=False, index=True),
     Column("closed_until", UTCDateTime()),
     CheckConstraint("length(track) = 32", name="track"),
     CheckConstraint("failures >= 0", name="failures"),

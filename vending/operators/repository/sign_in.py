@@ -145,10 +145,9 @@ def list_attempts(
     ]
 
 
-def delete_attempts(connection: Connection, *, before: datetime) -> int:
-    """Forget the attempts before an instant; return how many there were."""
-    statement = delete(sign_in_attempts).where(sign_in_attempts.c.at < before)
-    return connection.execute(statement).rowcount
+def delete_attempts(connection: Connection, *, before: datetime) -> None:
+    """Forget the attempts before an instant."""
+    connection.execute(delete(sign_in_attempts).where(sign_in_attempts.c.at < before))
 
 
 def lock_throttles(

@@ -7,6 +7,7 @@ one that somebody has, counts as well, and is answered alike.
 import secrets
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, NoReturn
 
 from sqlalchemy import Connection
@@ -45,6 +46,8 @@ from vending.values.identifiers import new_uuid7
 SIGN_IN_ACTOR: Final = Actor.system("sign-in")
 """Whoever tries to sign in, before it is known who it is."""
 PASSWORD: Final = "password"  # noqa: S105 # the name of a method, not a secret
+ATTEMPTS_KEPT: Final = timedelta(days=90)
+"""With the address they came from; then they are forgotten."""
 HELD_BACK: Final = "held-back"
 RIGHT: Final = "right"
 WRONG: Final = "wrong"
@@ -229,6 +232,8 @@ def note_attempt(
         outcome=outcome,
     )
     sign_in.insert_attempt(connection, attempt)
+    sign_in.delete_attempts(connection, before=attempt.at - ATTEMPTS_KEPT)
+    sign_in.delete_throttles(connection, before=attempt.at - rules.FORGOTTEN_AFTER)
     if outcome not in {RIGHT, HELD_BACK}:
         subject = "operator:unknown" if operator is None else operator.subject
         details = {"method": method, "outcome": outcome, "attempt": str(attempt.id)}

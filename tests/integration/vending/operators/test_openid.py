@@ -300,6 +300,12 @@ def test_forged_token_is_refused(open_desk: SignInDesk, provider: Provider, forg
     assert reason_of(lambda: enter(open_desk, provider)) == reason
 
 
+@pytest.mark.usefixtures("linked")
+def test_token_of_another_kind_is_refused(open_desk: SignInDesk, provider: Provider) -> None:
+    provider.header = {"typ": "at+jwt"}
+    assert reason_of(lambda: enter(open_desk, provider)) == "form"
+
+
 # --- a provider that does not behave -------------------------------------------------------------
 DISCOVERY_FAULTS: dict[str, dict[str, Any]] = {
     "another issuer": {"issuer": "https://evil.example"},

@@ -16,7 +16,8 @@ from vending.operators.rules import (
     WAIT_MAX,
 )
 from vending.operators.service.desk import Caller, SignInDesk
-from vending.operators.service.sign_in import begin_sign_in, finish_sign_in
+from vending.operators.service.sign_in import ATTEMPTS_KEPT, begin_sign_in, finish_sign_in
+from vending.operators.tables import sign_in_throttles
 from vending.persistence.engine import Database
 
 WRONG_PASSWORD = "lamp river cedar 72"
@@ -123,6 +124,15 @@ def test_count_is_forgotten_after_a_day(amina: Person) -> None:
     amina.clock.advance(FORGOTTEN_AFTER)
     for _ in range(FREE_FAILURES):
         assert guess(amina.desk, "amina", ELSEWHERE) == "sign_in_refused"
+
+
+def test_attempts_and_counts_are_forgotten_in_time(amina: Person) -> None:
+    guess(amina.desk, "amina", ELSEWHERE)
+    amina.clock.advance(ATTEMPTS_KEPT + timedelta(seconds=1))
+    guess(amina.desk, "nobody", HERE)
+    assert outcomes(amina.desk.database) == [("password", "wrong")]
+    with amina.desk.database.read() as connection:
+        assert len(connection.execute(sign_in_throttles.select()).all()) == 2
 
 
 def together(count: int, act: Callable[[], str]) -> list[str]:

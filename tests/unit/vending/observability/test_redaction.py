@@ -28,6 +28,15 @@ def test_key_is_masked(secret: str) -> None:
     assert redact_text(f"with {secret} inside") == f"with {MASK} inside"
 
 
+@pytest.mark.parametrize("prefix", ["os_", "ot_", "od_"])
+def test_session_ticket_and_device_are_masked(prefix: str) -> None:
+    assert redact_text(f"with {prefix}{'5e' * 32}") == f"with {prefix}{MASK}"
+
+
+def test_recovery_and_activation_codes_are_masked() -> None:
+    assert redact_text("code K7QM-2XRD-T5WB-6HCF-L3VN-4PYA.") == f"code {MASK}."
+
+
 def test_password_in_a_database_address_is_masked() -> None:
     assert redact_text("postgresql://me:s3cret@db/vending") == f"postgresql://me:{MASK}@db/vending"
 
