@@ -16,7 +16,7 @@ OSV    ?=
 SBOM   ?= dist/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-audit proof-campaign proof-restore proof-install test-system licences vulnerabilities sbom lock clean
+.PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-audit proof-campaign proof-restore proof-keys proof-install test-system licences vulnerabilities sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -133,7 +133,10 @@ proof-restore: $(VENV)/.dev ## sell SIZE, back up, destroy, restore, sell; on bo
 proof-campaign: $(VENV)/.dev ## key revision and rollover over SIZE simulated meters, a third failing
 	$(BIN)/python tests/proofs/proof_campaign.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
 
-proofs: proof-vends proof-kill proof-audit proof-campaign proof-restore
+proof-keys: $(VENV)/.dev ## tamper with key store and backups: every bit, every length, SIZE more at random
+	$(BIN)/python tests/proofs/proof_keys.py --seed $(SEED) $(if $(SIZE),--size $(SIZE))
+
+proofs: proof-vends proof-kill proof-audit proof-campaign proof-restore proof-keys
 
 proof-install: ## a bare Debian becomes a serving product (needs root)
 	SUITE=$(SUITE) UNITS=$(UNITS) PYTHON=$(PYTHON) tests/proofs/proof_install.sh

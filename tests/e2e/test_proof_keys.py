@@ -1,0 +1,30 @@
+"""The proof of the key store runs small with every test run; `make proof-keys` runs it large."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.postgres_server import memory_folder
+
+PROOF = Path(__file__).parents[1] / "proofs" / "proof_keys.py"
+
+
+@pytest.mark.timeout(300)
+def test_proof_of_keys_holds_at_a_small_size(tmp_path: Path) -> None:
+    folder = memory_folder() or tmp_path
+    done = subprocess.run(
+        [
+            *(sys.executable, str(PROOF)),
+            *("--size", "20", "--sample", "150", "--seed", "7", "--folder", str(folder)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("keys:")
+    assert "faults 0" in last
