@@ -84,25 +84,6 @@ def list_totp(connection: Connection, operator_id: OperatorId) -> list[TOTPRow]:
     ]
 
 
-def list_every_totp(connection: Connection) -> list[tuple[OperatorId, TOTPRow]]:
-    """Return the secrets of every app that is in use, and whose; for sealing them anew."""
-    query = select(operator_authenticators).where(
-        operator_authenticators.c.kind == AuthenticatorKind.TOTP.value,
-        operator_authenticators.c.revoked_at.is_(None),
-    )
-    return [
-        (OperatorId(row.operator_id), TOTPRow(row.id, bytes(row.sealed_secret), row.last_step))
-        for row in connection.execute(query)
-    ]
-
-
-def update_sealed_secret(
-    connection: Connection, authenticator_id: uuid.UUID, sealed: bytes
-) -> None:
-    """Store the secret of an app as it is sealed now."""
-    _update(connection, authenticator_id, sealed_secret=sealed)
-
-
 def list_passkeys(connection: Connection, operator_id: OperatorId) -> list[PasskeyRow]:
     """Return the passkeys of an operator."""
     query = _of(operator_id, operator_authenticators.c.kind == AuthenticatorKind.PASSKEY.value)

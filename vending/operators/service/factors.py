@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vending.keystore.sealing import Sealer, associate
+from vending.keystore.sealing import associate
 from vending.operators import one_time_codes, rules
 from vending.operators.errors import (
     AuthenticatorNotFoundError,
@@ -235,20 +235,6 @@ def renew_recovery_codes(desk: SignInDesk, by: SignedIn) -> list[str]:
         record(uow.connection, [event], desk.clock)
         uow.commit()
     return codes
-
-
-def reseal_secrets(connection: Connection, old: Sealer, new: Sealer) -> int:
-    """Seal every secret of an app anew, when the root key changes; return how many there were.
-
-    Steps that wait are lost with the old key: their callers begin again.
-    """
-    rows = authenticators.list_every_totp(connection)
-    for operator_id, row in rows:
-        place = totp_place(operator_id, row.id)
-        secret = old.open(row.sealed_secret, associated=place)
-        sealed = new.seal(secret, associated=place)
-        authenticators.update_sealed_secret(connection, row.id, sealed)
-    return len(rows)
 
 
 def _record(

@@ -1,14 +1,17 @@
 """Signing in over HTTP: token or cookie, both factors, nothing given away, no foreign page."""
 
+import io
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -20,6 +23,7 @@ from tests.support.sign_in import ORIGIN, PASSWORD, STEP
 from vending.api.deps import DEVICE_COOKIE, DEVICE_HEADER, REQUEST_HEADER, SESSION_COOKIE
 from vending.approvals.model import Decision
 from vending.approvals.service import decide
+from vending.observability import logs
 from vending.operators.passkeys import PasskeySite
 from vending.operators.permissions import Role
 from vending.operators.rules import FREE_FAILURES
@@ -79,6 +83,19 @@ def office(sqlite_database: Database, fixed_clock: FixedClock, tmp_path: Path) -
             assert done.status_code == 201
             office.activated = done.json()
             yield office
+
+
+@pytest.fixture
+def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Everything that is logged, by us and by every library, down to debug."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    root = logging.getLogger()
+    before, level = root.handlers, root.level
+    logs.configure_logs(level="debug", log_format="json")
+    yield stream
+    root.handlers, root.level = before, level
+    structlog.reset_defaults()
 
 
 def cookie_of(answer: Response, name: str) -> str:
@@ -356,6 +373,36 @@ def test_operators_are_the_business_of_administrators(
     amina = operator_named(database, clock, "amina")
     answer = office.as_amina(method, path.replace("{id}", str(amina.id)), body)
     assert problem(answer)["code"] == "permission_denied"
+
+
+# --- secrets -------------------------------------------------------------------------------------
+def test_no_secret_of_an_operator_is_logged_or_told(office: Office, capture: io.StringIO) -> None:
+    signed_in = office.sign_in().json()
+    paper = office.activated["recovery_codes"][0]
+    begun = office.as_amina("POST", "/authenticators/app", {"label": "tablet"}).json()
+    office.post("/sign-in", {"name": PASSWORD, "password": paper})
+    office.post("/sign-in", {"name": "amina", "password": [PASSWORD]})
+    office.post("/sign-in/code", {"ticket": begun["ticket"], "code": paper})
+    office.client.get(f"{OFFICE}/{signed_in['token']}")
+
+    def fail() -> NoReturn:
+        raise RuntimeError(f"sealing failed for {begun['ticket']}")
+
+    desk = replace(office.counter.container.sign_in_desk, sealer=fail)
+    object.__setattr__(office.counter.container, "sign_in_desk", desk)
+    failed = office.post("/sign-in", {"name": "amina", "password": PASSWORD})
+    assert failed.status_code == 500
+    secrets = [
+        PASSWORD,
+        paper,
+        begun["secret"],
+        begun["ticket"],
+        signed_in["token"],
+        signed_in["device_token"],
+    ]
+    places = capture.getvalue() + failed.text + office.client.get("/metrics").text
+    assert "request_failed" in places
+    assert [secret for secret in secrets if secret in places] == []
 
 
 # --- the contract --------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select, update
 
 from tests.support.authenticators import CodeApp
 from tests.support.sign_in import HERE, PASSWORD, Person, activate
+from vending.keystore.errors import SealBrokenError
 from vending.keystore.sealing import Keyring, Purpose
 from vending.operators.errors import (
     AuthenticatorNotFoundError,
@@ -29,11 +31,11 @@ from vending.operators.service.factors import (
     list_own_authenticators,
     remove_authenticator,
     renew_recovery_codes,
-    reseal_secrets,
 )
 from vending.operators.service.own_password import change_password
 from vending.operators.service.sessions import authenticate
 from vending.operators.service.sign_in import begin_sign_in, finish_sign_in
+from vending.operators.tables import operator_authenticators
 
 NEW = "harbour violet 8 tin"
 
@@ -164,16 +166,27 @@ def test_composed_and_decomposed_letters_are_one_password(desk: SignInDesk) -> N
     begin_sign_in(desk, amina.name, "Br\u00fccke \u00fcber Fl\u00fcsse", HERE)
 
 
-# --- the root key changes ------------------------------------------------------------------------
-def test_secrets_are_sealed_anew_under_another_root_key(amina: Person) -> None:
-    old = amina.desk.sealer()
-    new = Keyring.generate().sealer(Purpose.OPERATOR_SECRETS)
-    ticket = amina.begin()
-    with amina.desk.database.unit_of_work() as uow:
-        assert reseal_secrets(uow.connection, old, new) == 1
-        uow.commit()
-    moved = replace(amina.desk, sealer=lambda: new)
+# --- another root key ----------------------------------------------------------------------------
+def test_step_sealed_under_another_root_key_leads_nowhere(amina: Person) -> None:
+    ticket, code = amina.begin(), amina.fresh_code()
+    other = Keyring.generate().sealer(Purpose.OPERATOR_SECRETS)
     with pytest.raises(ChallengeRefusedError):
-        finish_sign_in(moved, ticket, amina.fresh_code(), HERE)
-    ticket = begin_sign_in(moved, "amina", PASSWORD, HERE)
-    finish_sign_in(moved, ticket, amina.fresh_code(), HERE)
+        finish_sign_in(replace(amina.desk, sealer=lambda: other), ticket, code, HERE)
+
+
+def test_secret_moved_to_another_operator_opens_nothing(desk: SignInDesk) -> None:
+    amina, brian = activate(desk, "amina"), activate(desk, "brian")
+    columns = operator_authenticators.c
+    with desk.database.unit_of_work() as uow:
+        stolen = uow.connection.scalar(
+            select(columns.sealed_secret).where(columns.operator_id == brian.signed_in.operator_id)
+        )
+        uow.connection.execute(
+            update(operator_authenticators)
+            .where(columns.operator_id == amina.signed_in.operator_id)
+            .values(sealed_secret=stolen)
+        )
+        uow.commit()
+    ticket = amina.begin()
+    with pytest.raises(SealBrokenError):
+        finish_sign_in(desk, ticket, brian.fresh_code(), HERE)
