@@ -1,8 +1,9 @@
 """A PKCS#11 token: keys go in and never come out; the token computes with them.
 
-A wrong PIN is tried once: tokens lock after a few. A session that ended, because the token was
-restarted or unplugged, is opened again, once a request. Of our two kinds of keys, a vending key
-may authenticate messages (HMAC-SHA-256) and a root key may (AES-CMAC), and neither anything else.
+A wrong PIN is tried once, and none when the next wrong one would lock the token. A session that
+ended, because the token was restarted or unplugged, is opened again, once a request. Of our two
+kinds of keys, a vending key may authenticate messages (HMAC-SHA-256) and a root key may
+(AES-CMAC), and neither anything else.
 
 The package python-pkcs11 comes with the extra `pkcs11`; without it every use is refused by name.
 """
@@ -167,6 +168,10 @@ class PKCS11Token:
             raise TokenLibraryError(str(error) or type(error).__name__) from error
         if len(found) != 1:
             raise TokenMissingError(self.label, count=len(found))
+        if found[0].flags & cryptoki.TokenFlag.USER_PIN_FINAL_TRY:
+            # A service that is started again and again would be the one to lock it.
+            self._refusal = "one more wrong PIN would lock it; log in once with its own tool"
+            raise TokenPinError(self._refusal)
         try:
             self._session = found[0].open(rw=True, user_pin=self._pin.reveal().decode())
         except UserAlreadyLoggedIn:

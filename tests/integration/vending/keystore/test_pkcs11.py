@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pkcs11
 import pytest
@@ -178,6 +179,24 @@ def count_openings(token: PKCS11Token) -> Callable[[], int]:
         return int((again.flags & pkcs11.TokenFlag.USER_PIN_COUNT_LOW) != before)
 
     return changed
+
+
+def test_token_that_one_more_wrong_pin_would_lock_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[str] = []
+    almost_locked = SimpleNamespace(
+        flags=pkcs11.TokenFlag.USER_PIN_FINAL_TRY,
+        open=lambda **given: tries.append(str(given)),
+    )
+    library = SimpleNamespace(get_tokens=lambda **_given: [almost_locked])
+    monkeypatch.setattr(pkcs11, "lib", lambda _path: library)
+    token = PKCS11Token(LIBRARY, "token", Secret(b"1234"))
+    with pytest.raises(TokenPinError, match="would lock it"):
+        token.make_root_key()
+    with pytest.raises(TokenPinError, match="would lock it"):
+        token.make_root_key()
+    assert tries == []
 
 
 def test_token_that_is_not_there_is_told_by_its_label(softhsm: SoftHSM) -> None:
