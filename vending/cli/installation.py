@@ -87,7 +87,7 @@ def init(
     two are not active, init with the names of those who are not makes new codes.
 
     The key store opens with VENDING_KEY_STORE_PASSPHRASE_FILE or VENDING_KEY_STORE_KEY_FILE; with
-    neither, a key file is made in the data folder.
+    neither, the PKCS#11 token where one is chosen does, else a key file made in the data folder.
 
     Raises:
         AdministratorsMissingError: The installation has nobody yet, and not two were named.
