@@ -455,7 +455,6 @@ def create_list(
     )
     headers = {
         "Content-Disposition": "attachment",
-        "Cache-Control": "no-store",
         "X-Meter-Count": str(printed.count),
         "X-Whole-List": "true" if printed.is_whole else "false",
     }
