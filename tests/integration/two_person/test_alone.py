@@ -24,7 +24,6 @@ for _module in iter_modules(two_person.__path__):
 AWAITED = {
     UseCase.KEY_IMPORT,
     UseCase.KEY_CHANGE,
-    UseCase.ROLE_CHANGE,
     UseCase.SWITCH_RELEASE,
     UseCase.CEILING_CHANGE,
 }
