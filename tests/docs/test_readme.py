@@ -22,7 +22,13 @@ RUN_BY_E2E = {
     "make demo PORT=8080": "tests/e2e/test_readme.py",
 }
 """Commands that start the whole product, and the test that runs what make would start."""
-SALE = ("KEY=", "curl ", "VENDING_DEMO=true ", ".venv/bin/vending ledger verify ")
+SALE = (
+    "KEY=",
+    "curl ",
+    "VENDING_DEMO=true ",
+    ".venv/bin/vending ledger verify ",
+    "VENDING_SESSION_FILE=",
+)
 """How the commands of the sale begin; tests/e2e/test_readme.py runs them in their order."""
 
 

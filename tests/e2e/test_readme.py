@@ -51,15 +51,16 @@ def _read_port(demo: subprocess.Popen[str]) -> int:
 @pytest.mark.timeout(300)
 def test_the_sale_of_the_readme_runs_as_printed(demo_port: int, tmp_path: Path) -> None:
     printed = [command for text, command in COMMANDS.items() if text.startswith(SALE)]
-    assert len(printed) == 4
+    assert len(printed) == 5
     shown = [run(command, printed[0], demo_port, tmp_path) for command in printed[1:]]
-    sold, decoded, verified = shown
+    sold, decoded, verified, listed = shown
     sale, example = json.loads(sold), json.loads(printed[1].output)
     assert sale.keys() == example.keys()
     assert sale["lines"] == example["lines"]
     assert sale["tokens"][0]["energy_wh"] == example["tokens"][0]["energy_wh"]
     assert decoded == printed[2].output, "the demo key is the same everywhere, so is its token"
     assert verified == printed[3].output
+    assert [line.rstrip() for line in listed.splitlines()] == printed[4].output.splitlines()
     assert run(printed[1], printed[0], demo_port, tmp_path) == sold, "a repeat is the same answer"
 
 

@@ -204,11 +204,16 @@ with socket.socket() as probe:
     done >"$root/run/credentials/components"
     chroot "$root" chown -R vending:vending /run/credentials
     chmod 0400 "$root"/run/credentials/*
-    say 'runs vending init'
-    (become_vending timeout 120 vending init) >"$work/init.log" 2>&1 ||
+    say 'runs vending init and signs two people in'
+    install -m 0644 "$repository/tests/proofs/enrol_two.py" "$root/run/enrol_two.py"
+    install -d -m 0700 "$root/run/people"
+    chroot "$root" chown vending:vending /run/people
+    (become_vending timeout 300 /opt/vending/current/bin/python -I /run/enrol_two.py /run/people) \
+        >"$work/init.log" 2>&1 ||
         { tail -n 40 "$work/init.log" >&2 && fail 'vending init failed'; }
     # A service without a vending key is not ready; a demonstration key needs no ceremony.
-    (become_vending timeout 120 env VENDING_DEMO=true vending keys import --demo --sgc 123456 --krn 1 \
+    (become_vending timeout 120 env VENDING_DEMO=true \
+        VENDING_SESSION_FILE=/run/people/session-first vending keys import --demo --sgc 123456 --krn 1 \
         --components /run/credentials/components) >"$work/keys.log" 2>&1 ||
         { tail -n 40 "$work/keys.log" >&2 && fail 'vending keys import failed'; }
     rm "$root/run/credentials/components"

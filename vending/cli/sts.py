@@ -127,7 +127,7 @@ def conformance(
 
 
 @app.command("decode")
-@host("computes on what it is given; opens no installation")
+@host("explains digits that are typed; shows no token that was sold")
 def decode(
     token: Annotated[list[str], typer.Argument(help="20 digits; blanks and dashes are ignored.")],
     meter: Annotated[str, typer.Option("--meter", help="DRN or MeterPAN.")],
