@@ -138,14 +138,16 @@ def test_what_partners_state_and_nobody_knows_is_written_down_and_closed(
         f"R-LOST,lost,{shop.meters[1].pan.digits},700\n",
         "utf-8",
     )
+    lost = StatedSale(
+        receipt_number="R-LOST",
+        idempotency_key="lost",
+        meter=shop.meters[1].pan.digits,
+        amount_minor=700,
+    )
     for _ in range(2):  # a repeat changes nothing
         unknown = take_statement(
             database, shop.partner.id, read_statement(statement), by=HOST, clock=shop.clock
         )
-        lost = StatedSale(
-            receipt_number="R-LOST", idempotency_key="lost",
-            meter=shop.meters[1].pan.digits, amount_minor=700,
-        )  # fmt: skip
         assert unknown == [lost]
     gap = describe_gap(database, exported_position=7)
     assert (gap.unknown, gap.marked_meters, gap.marked_partners) == ((lost,), 1, 1)
