@@ -12,8 +12,7 @@ A module in this folder, `<use_case>.py`, registers a function for each of its u
         )
 
 `tests/integration/two_person/test_alone.py` finds it, and plays one person with every role and two
-accounts against it: nothing changes. Then two people do it, and `effect` differs. Take your use
-case out of `AWAITED` there.
+accounts against it: nothing changes. Then two people do it, and `effect` differs.
 """
 
 from collections.abc import Callable
