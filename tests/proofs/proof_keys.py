@@ -16,6 +16,7 @@ exactly the right tokens. Exits 1 on a fault; the last line holds the figures.
 """
 
 import argparse
+import logging
 import random  # noqa: TID251 # a seeded choice that can be repeated
 import sys
 import tempfile
@@ -358,6 +359,8 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=None, help="of a state; default: everything")
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
+    # What a server refuses of our rows is no news; its driver would tell of each.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     plan = random.Random(options.seed)  # noqa: S311 # a repeatable choice
     record = Record()
     with tempfile.TemporaryDirectory(dir=options.folder) as name, PostgresServer() as server:
