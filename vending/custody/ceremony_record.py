@@ -145,7 +145,7 @@ class _Page:
     words: Mapping[str, str]
     zone: ZoneInfo
 
-    def text(self, text: str, size: int = 10) -> Paragraph:
+    def paragraph(self, text: str, size: int = 10) -> Paragraph:
         font = _LATIN_FONT if _is_latin(text) else _CHINESE_FONT
         style = ParagraphStyle("text", fontName=font, fontSize=size, leading=size + 4)
         return Paragraph(_escaped(text), style)
@@ -169,23 +169,23 @@ def render_record(
     pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE_FONT))
     page = _Page(WORDS[language], ZoneInfo(timezone))
     words = page.words
-    note = words["note"].format(timezone=timezone, at=page.at(printed_at))
+    note = words["note"].replace("{timezone}", timezone).replace("{at}", page.at(printed_at))
     story: list[Flowable] = [
-        page.text(utility, 12),
-        page.text(words["title"], 18),
+        page.paragraph(utility, 12),
+        page.paragraph(words["title"], 18),
         Spacer(0, _LINE),
         _pairs(page, _key_rows(page, held)),
         Spacer(0, _LINE),
-        page.text(words["components"], 13),
+        page.paragraph(words["components"], 13),
         _grid(page, _component_rows(page, held), (15, 60, 40, 55)),
         Spacer(0, _LINE),
-        page.text(words["approval"], 13),
+        page.paragraph(words["approval"], 13),
         _pairs(page, _approval_rows(page, approval)),
         Spacer(0, _LINE),
-        page.text(words["signatures"], 13),
+        page.paragraph(words["signatures"], 13),
         _grid(page, _signature_rows(page, held, approval), (40, 50, 30, 50), row_mm=11),
         Spacer(0, _LINE),
-        page.text(note, 8),
+        page.paragraph(note, 8),
     ]
     target = io.BytesIO()
     document = SimpleDocTemplate(
@@ -267,7 +267,7 @@ def _signature_rows(
 
 
 def _pairs(page: _Page, rows: Sequence[tuple[str, str]]) -> Table:
-    cells = [[page.text(name), page.text(value)] for name, value in rows]
+    cells = [[page.paragraph(name), page.paragraph(value)] for name, value in rows]
     table = Table(cells, colWidths=[55 * mm, 115 * mm], hAlign="LEFT")
     table.setStyle(
         TableStyle(
@@ -285,7 +285,7 @@ def _pairs(page: _Page, rows: Sequence[tuple[str, str]]) -> Table:
 def _grid(
     page: _Page, rows: Sequence[tuple[str, ...]], widths_mm: Sequence[int], *, row_mm: int = 7
 ) -> Table:
-    cells = [[page.text(value) for value in row] for row in rows]
+    cells = [[page.paragraph(value) for value in row] for row in rows]
     heights = [7 * mm, *(row_mm * mm for _ in rows[1:])]
     table = Table(
         cells,
