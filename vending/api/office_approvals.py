@@ -1,11 +1,11 @@
 """Routes of approvals: what others ask for, exactly, and the decision on it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
 
 from vending.api.deps import ContainerDep, requires
 from vending.api.errors import encoded
@@ -21,6 +21,7 @@ from vending.approvals.service import (
     list_approvals,
     withdraw,
 )
+from vending.bootstrap import Container
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.operators.service.accounts import load_operator
@@ -108,8 +109,7 @@ def get_approvals(
     last = None if before is None else ApprovalId(before)
     with container.database.read() as connection:
         found = list_approvals(connection, by, state=state, before=last, limit=limit)
-        documents = [_document(connection, one) for one in found]
-    return encoded({"approvals": documents})
+    return encoded({"approvals": _documents(container, found)})
 
 
 @router.get(
@@ -120,8 +120,7 @@ def get_approval(approval_id: ApprovalPath, by: ReaderDep, container: ContainerD
     """Show exactly what is asked for, and what became of it."""
     with container.database.read() as connection:
         found = find_approval(connection, by, ApprovalId(approval_id))
-        document = _document(connection, found)
-    return encoded(document)
+    return encoded(_documents(container, [found])[0])
 
 
 @router.post(
@@ -141,9 +140,8 @@ def decide_approval(
             distinct_devices=container.settings.approval_distinct_devices,
             clock=container.clock,
         )
-        document = _document(uow.connection, decided)
         uow.commit()
-    return encoded(document)
+    return encoded(_documents(container, [decided])[0])
 
 
 @router.post(
@@ -158,12 +156,23 @@ def withdraw_approval(
         withdrawn = withdraw(
             uow.connection, by, ApprovalId(approval_id), note=body.note, clock=container.clock
         )
-        document = _document(uow.connection, withdrawn)
         uow.commit()
-    return encoded(document)
+    return encoded(_documents(container, [withdrawn])[0])
 
 
-def _document(connection: Connection, approval: Approval) -> dict[str, object]:
+def _documents(container: Container, found: Sequence[Approval]) -> list[dict[str, object]]:
+    ids = {
+        operator_id
+        for one in found
+        for operator_id in (one.requested_by, one.decided_by, one.redeemed_by)
+        if operator_id is not None
+    }
+    with container.database.read() as connection:
+        names = {each: load_operator(connection, each).name for each in ids}
+    return [_document(one, names) for one in found]
+
+
+def _document(approval: Approval, names: Mapping[OperatorId, str]) -> dict[str, object]:
     decided_at, redeemed_at = approval.decided_at, approval.redeemed_at
     return {
         "id": str(approval.id),
@@ -173,16 +182,12 @@ def _document(connection: Connection, approval: Approval) -> dict[str, object]:
         "digest": approval.digest,
         "reason": approval.reason,
         "state": approval.state.value,
-        "requested_by": _name(connection, approval.requested_by),
+        "requested_by": names[approval.requested_by],
         "requested_at": approval.requested_at.isoformat(),
         "expires_at": approval.expires_at.isoformat(),
-        "decided_by": _name(connection, approval.decided_by),
+        "decided_by": approval.decided_by and names[approval.decided_by],
         "decided_at": decided_at and decided_at.isoformat(),
         "note": approval.note,
-        "redeemed_by": _name(connection, approval.redeemed_by),
+        "redeemed_by": approval.redeemed_by and names[approval.redeemed_by],
         "redeemed_at": redeemed_at and redeemed_at.isoformat(),
     }
-
-
-def _name(connection: Connection, operator_id: OperatorId | None) -> str | None:
-    return None if operator_id is None else load_operator(connection, operator_id).name
