@@ -177,7 +177,9 @@ def _create_steps() -> None:
         sqlite_strict=True,
     )
     op.create_index(
-        "ix_campaign_steps_campaign_id", "campaign_steps", ["campaign_id", "meter_id", "at"]
+        "ix_campaign_steps_campaign_id_meter_id_at",
+        "campaign_steps",
+        ["campaign_id", "meter_id", "at"],
     )
     op.create_index(
         "ix_campaign_steps_sale_id",
