@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Path, Response
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import Field, field_validator
 
 from vending.api.deps import ContainerDep, requires
 from vending.api.errors import encoded
@@ -54,9 +54,9 @@ class DraftIn(OfficeIn):
     ]
     vat_percent: Annotated[str, Field(max_length=8, examples=["16"])] = "0"
     effective_from: Annotated[
-        AwareDatetime | None,
+        str | None,
         Field(
-            strict=False,
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
             description="None: from its activation on",
             examples=["2027-01-01T00:00:00Z"],
         ),
@@ -71,15 +71,21 @@ class DraftIn(OfficeIn):
             raise ValueError(str(error)) from error
         return value
 
+    @field_validator("effective_from")
+    @classmethod
+    def _is_a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            datetime.fromisoformat(value)
+        return value
+
     def to_terms(self) -> TariffTerms:
         """Return the terms."""
-        starts: datetime | None = self.effective_from
         return TariffTerms(
             code=self.code,
             currency=Currency(self.currency),
             price_per_kwh_micro=parse_price_per_kwh(self.price_per_kwh),
             vat_basis_points=parse_vat_percent(self.vat_percent),
-            effective_from=None if starts is None else starts.astimezone(UTC),
+            effective_from=_instant(self.effective_from),
         )
 
 
@@ -171,6 +177,10 @@ def delete_draft(draft_id: DraftPath, by: WriterDep, container: ContainerDep) ->
         container.database, TariffDraftId(draft_id), by=by, clock=container.clock
     )
     return encoded(_draft(ended))
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _version(tariff: Tariff) -> dict[str, object]:

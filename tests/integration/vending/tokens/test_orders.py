@@ -1,6 +1,5 @@
 """Tokens outside a sale: approved by another person, made once, counted, booked and recorded."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -9,9 +8,9 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tests.support.people import approve, sign_in_as
+from tests.support.people import sign_in_as
 from tests.support.shop import KES, Shop
-from tests.support.slow_security_module import Fault, Refuse, SlowSecurityModule
+from tests.support.token_orders import actions, approved, approved_units, give, order, read, states
 from vending.approvals.errors import (
     ApprovalMismatchError,
     ApprovalRequiredError,
@@ -21,7 +20,6 @@ from vending.approvals.errors import (
 from vending.custody.errors import CeilingReachedError, IssuingStoppedError
 from vending.custody.model import Ceiling, LimitPolicy, StopTarget, UseClass
 from vending.custody.service.switches import stop
-from vending.keystore.errors import KeyRetiredError, ModuleUnavailableError
 from vending.keystore.model import KeyReference
 from vending.ledger.model import account_code
 from vending.ledger.service import read_balances, verify
@@ -43,16 +41,12 @@ from vending.sts import (
     SetTariffRate,
     SetWaterMeterFactor,
     TransferCredit,
-    decode,
 )
-from vending.sts.dkga import derive_decoder_key
 from vending.sts.tokens import CreditRegister, Token
 from vending.tokens.errors import (
     FreeUnitsLimitError,
     MeterTakesNoTokenError,
     TokenNotFoundError,
-    TokenOrderRefusedError,
-    TokenOrderUnknownError,
     TokenRequestInvalidError,
 )
 from vending.tokens.model import (
@@ -64,85 +58,11 @@ from vending.tokens.model import (
 from vending.tokens.service.desk import TokenDesk
 from vending.tokens.service.free_units import issue_free_units, propose_free_units
 from vending.tokens.service.management import issue_management_token, propose_management_token
-from vending.tokens.service.orders import TOKEN_ISSUED, IssuedOrder, finish_open_orders
+from vending.tokens.service.orders import TOKEN_ISSUED
 from vending.tokens.service.views import list_tokens, view_token
 from vending.tokens.tables import issued_tokens, token_orders
 from vending.values.actor import SYSTEM
-from vending.values.identifiers import ApprovalId, TokenId
-
-Refuses = Callable[[TokenDesk], object]
-
-
-@pytest.fixture
-def desk(shop: Shop) -> TokenDesk:
-    return shop.container().token_desk
-
-
-@pytest.fixture
-def clerk(shop: Shop) -> SignedIn:
-    return sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="clerk")
-
-
-@pytest.fixture
-def engineer(shop: Shop) -> SignedIn:
-    return sign_in_as(shop.database, shop.clock, Role.ENGINEER, name="engineer")
-
-
-def read(shop: Shop, digits: str, *, meter: int = 0) -> object:
-    """What the meter reads under the key it was given in the factory."""
-    held = shop.meters[meter]
-    key = shop.store.vending_key(KeyReference(held.sgc, held.krn, held.kt))
-    return decode(digits, derive_decoder_key(key, pan=held.pan, ti=held.ti, ea=held.ea))
-
-
-def approved(shop: Shop, desk: TokenDesk, by: SignedIn, request: ManagementRequest) -> ApprovalId:
-    other = sign_in_as(shop.database, shop.clock, Role.FINANCE, name="approver")
-    asked = propose_management_token(request, desk, by=by, reason="fault 12")
-    approve(shop.database, shop.clock, asked.id, other)
-    return asked.id
-
-
-def order(
-    shop: Shop,
-    desk: TokenDesk,
-    by: SignedIn,
-    kind: TokenKind = TokenKind.CLEAR_TAMPER_CONDITION,
-    value: int = 0,
-) -> IssuedOrder:
-    request = ManagementRequest(shop.meters[0].pan.iain, kind, value)
-    approval_id = approved(shop, desk, by, request)
-    return issue_management_token(request, desk, by=by, reason="fault 12", approval_id=approval_id)
-
-
-def approved_units(shop: Shop, desk: TokenDesk, by: SignedIn, units: int) -> ApprovalId:
-    other = sign_in_as(shop.database, shop.clock, Role.FINANCE, name="approver")
-    request = FreeUnitsRequest(shop.meters[0].pan.iain, units)
-    asked = propose_free_units(request, desk, by=by, reason="outage")
-    approve(shop.database, shop.clock, asked.id, other)
-    return asked.id
-
-
-def give(shop: Shop, desk: TokenDesk, by: SignedIn, units: int) -> IssuedOrder:
-    return issue_free_units(
-        FreeUnitsRequest(shop.meters[0].pan.iain, units),
-        desk,
-        by=by,
-        reason="outage",
-        approval_id=approved_units(shop, desk, by, units),
-    )
-
-
-def states(shop: Shop) -> list[str]:
-    with shop.database.read() as connection:
-        query = select(token_orders.c.state).order_by(token_orders.c.created_at)
-        return list(connection.execute(query).scalars())
-
-
-def actions(shop: Shop, prefix: str) -> list[tuple[str, str]]:
-    with shop.database.read() as connection:
-        query = select(audit_events.c.actor_name, audit_events.c.action).order_by(audit_events.c.id)
-        rows = [(row.actor_name, row.action) for row in connection.execute(query)]
-    return [row for row in rows if row[1].startswith(prefix)]
+from vending.values.identifiers import TokenId
 
 
 # --- management tokens ---------------------------------------------------------------------------
@@ -398,80 +318,6 @@ def test_one_approval_carried_out_twice_at_once_makes_one_token(
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(carry_out, range(4)))) == 1
     assert states(shop) == ["issued"]
-
-
-# --- around a module that takes its time ---------------------------------------------------------
-@pytest.fixture
-def module(shop: Shop) -> SlowSecurityModule:
-    return SlowSecurityModule(shop.desk.security_module)
-
-
-@pytest.mark.parametrize("fault", [Fault.LOSE_REQUEST, Fault.LOSE_ANSWER])
-def test_lost_answer_leaves_the_order_open_and_a_repeat_gives_its_token(
-    shop: Shop, desk: TokenDesk, clerk: SignedIn, module: SlowSecurityModule, fault: Fault
-) -> None:
-    slow = replace(desk, security_module=module)
-    request = ManagementRequest(shop.meters[0].pan.iain, TokenKind.CLEAR_TAMPER_CONDITION)
-    approval_id = approved(shop, slow, clerk, request)
-    module.plan(fault)
-    with pytest.raises(TokenOrderUnknownError):
-        issue_management_token(request, slow, by=clerk, reason="x", approval_id=approval_id)
-    assert states(shop) == ["open"]
-    issued = issue_management_token(request, slow, by=clerk, reason="x", approval_id=approval_id)
-    assert isinstance(read(shop, issued.token.digits), ClearTamperCondition)
-    assert states(shop) == ["issued"]
-
-
-def test_worker_finishes_what_was_left_open(
-    shop: Shop, desk: TokenDesk, clerk: SignedIn, module: SlowSecurityModule
-) -> None:
-    slow = replace(desk, security_module=module)
-    approval_id = approved_units(shop, slow, clerk, 10)
-    request = FreeUnitsRequest(shop.meters[0].pan.iain, 10)
-    module.plan(Fault.LOSE_ANSWER, Fault.LOSE_REQUEST)
-    with pytest.raises(TokenOrderUnknownError):
-        issue_free_units(request, slow, by=clerk, reason="x", approval_id=approval_id)
-    assert finish_open_orders(slow, limit=10) == 0
-    shop.clock.advance(timedelta(seconds=11))
-    assert finish_open_orders(slow, limit=10) == 0
-    shop.clock.advance(timedelta(seconds=11))
-    assert finish_open_orders(slow, limit=10) == 1
-    assert states(shop) == ["issued"]
-    issued = issue_free_units(request, slow, by=clerk, reason="x", approval_id=approval_id)
-    assert isinstance(read(shop, issued.token.digits), TransferCredit)
-    with shop.database.read() as connection:
-        assert verify(connection) == []
-
-
-def test_module_that_refuses_for_good_ends_the_order_and_gives_the_ceiling_back(
-    shop: Shop, desk: TokenDesk, clerk: SignedIn, module: SlowSecurityModule
-) -> None:
-    policy = replace(
-        desk.policy,
-        defaults={**desk.policy.defaults, UseClass.MANAGEMENT: Ceiling(token_count=1)},
-    )
-    slow = replace(desk, security_module=module, policy=policy)
-    request = ManagementRequest(shop.meters[0].pan.iain, TokenKind.CLEAR_TAMPER_CONDITION)
-    approval_id = approved(shop, slow, clerk, request)
-    module.plan(Refuse(KeyRetiredError("123457/1/DUTK")))
-    for _ in range(2):
-        with pytest.raises(TokenOrderRefusedError):
-            issue_management_token(request, slow, by=clerk, reason="x", approval_id=approval_id)
-    assert states(shop) == ["refused"]
-    order(shop, slow, clerk)
-    assert states(shop) == ["refused", "issued"]
-
-
-def test_dead_module_refuses_before_anything_is_kept(
-    shop: Shop, desk: TokenDesk, clerk: SignedIn, module: SlowSecurityModule
-) -> None:
-    slow = replace(desk, security_module=module)
-    request = ManagementRequest(shop.meters[0].pan.iain, TokenKind.CLEAR_TAMPER_CONDITION)
-    approval_id = approved(shop, slow, clerk, request)
-    module.refuses = ModuleUnavailableError()
-    with pytest.raises(ModuleUnavailableError):
-        issue_management_token(request, slow, by=clerk, reason="x", approval_id=approval_id)
-    assert states(shop) == []
 
 
 # --- what is left behind -------------------------------------------------------------------------
