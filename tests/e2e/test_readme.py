@@ -67,7 +67,7 @@ def test_the_sale_of_the_readme_runs_as_printed(demo_port: int, tmp_path: Path) 
 def run(command: Command, key_command: Command, port: int, folder: Path) -> str:
     text = command.text.replace(f":{PRINTED_PORT}/", f":{port}/").replace(".venv/bin", PROGRAMS)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"{key_command.text}\n{text}"],
+        ["bash", "-euo", "pipefail", "-c", f"export COLUMNS=80\n{key_command.text}\n{text}"],
         capture_output=True,
         text=True,
         cwd=folder,
