@@ -29,7 +29,7 @@ CHEAP_PASSWORDS = Passwords(PasswordCost(memory_kib=8, passes=1, lanes=1))
 """For tests that are about something else than the cost of a guess."""
 
 LONG = SessionLimits(
-    idle=timedelta(hours=12), lifetime=timedelta(hours=12), freshness=timedelta(hours=12)
+    idle=timedelta(hours=12), lifetime=timedelta(hours=12), freshness=timedelta(days=60)
 )
 """For tests that let time pass about something else."""
 

@@ -54,6 +54,7 @@ def decide(
 
     Raises:
         ApprovalNotFoundError: There is none of this id.
+        SecondFactorStaleError: To approve, the second factor was given too long ago.
         PermissionDeniedError: The operator may not decide this use case.
         ApprovalOwnError: The operator asked for it, or is the person who did.
         ApprovalSameDeviceError: Policy asks for two devices, and it is not certain that two took
@@ -63,6 +64,8 @@ def decide(
         ApprovalStandingError: Who asked may not ask today.
         ApprovalContentError: The note cannot be shown.
     """
+    if decision.approve:  # to refuse, whoever sits there does
+        by.require_fresh(clock.now())
     approval = repository.lock_approval(connection, approval_id)
     requester = load_operator(connection, approval.requested_by)
     decided = rules.decide(
@@ -111,6 +114,7 @@ def redeem(
     """Use up an approval for exactly this act, in the act's own transaction.
 
     Raises:
+        SecondFactorStaleError: The second factor was given too long ago.
         ApprovalNotFoundError: There is none of this id.
         PermissionDeniedError: The operator may not ask for this use case, hence not do it.
         ApprovalMismatchError: It was given for another act, or something has changed since.
@@ -121,6 +125,7 @@ def redeem(
         ApprovalOwnError: Both accounts turned out to be one person's.
         ApprovalContentError: The act cannot be bound.
     """
+    by.require_fresh(clock.now())
     approval = repository.lock_approval(connection, approval_id)
     redeemed = rules.redeem(approval, by, act, clock.now())
     _require_two_standing(connection, approval)

@@ -139,6 +139,7 @@ def enter(
 
     Raises:
         PermissionDeniedError: The operator takes no part in ceremonies.
+        SecondFactorStaleError: The second factor was given too long ago.
         CheckValueMissingError: The component comes without its check value.
         CeremonyNotFoundError: There is none of this id.
         CeremonyEndedError: It was finished or aborted.
@@ -151,6 +152,7 @@ def enter(
         WeakKeyError: The component is zero, or the key is one anybody would guess.
     """
     by.require(Permission.KEYS_WRITE)
+    by.require_fresh(desk.clock.now())
     check_value = _require_check_value(component.check_value)
     with desk.database.unit_of_work() as uow:
         ceremony = _lock_open(uow.connection, ceremony_id, desk.clock.now())

@@ -23,7 +23,7 @@ from vending.approvals.errors import (
 )
 from vending.approvals.model import Act, Approval, ApprovalState, Decision, UseCase
 from vending.approvals.tables import approvals
-from vending.operators.errors import PermissionDeniedError
+from vending.operators.errors import PermissionDeniedError, SecondFactorStaleError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
 from vending.operators.tables import operator_roles, operators
@@ -388,3 +388,33 @@ def test_the_database_takes_no_approval_that_was_never_asked_for(
 def test_an_approval_is_never_deleted(database: Database, asked: Approval) -> None:
     with database.unit_of_work() as uow, pytest.raises(IntegrityError):
         uow.connection.execute(approvals.delete().where(approvals.c.id == asked.id))
+
+
+def test_whoever_left_the_desk_approves_and_does_nothing(
+    database: Database,
+    fixed_clock: FixedClock,
+    asked: Approval,
+    asker: SignedIn,
+    decider: SignedIn,
+    decide: Decide,
+) -> None:
+    """Consent, and what is done with it, take a second factor given just now; a no does not."""
+    stale_asker, stale_decider = (
+        replace(one, fresh_until=fixed_clock.now()) for one in (asker, decider)
+    )
+    with pytest.raises(SecondFactorStaleError):
+        decide(asked, stale_decider)
+
+    decide(asked, decider)
+    with pytest.raises(SecondFactorStaleError), database.unit_of_work() as uow:
+        service.redeem(uow.connection, stale_asker, asked.id, ACT, clock=fixed_clock)
+    with database.read() as connection:
+        kept = service.find_approval(connection, asker, asked.id)
+    assert kept.state is ApprovalState.APPROVED
+
+
+def test_to_refuse_takes_no_fresh_factor(
+    fixed_clock: FixedClock, asked: Approval, decider: SignedIn, decide: Decide
+) -> None:
+    stale = replace(decider, fresh_until=fixed_clock.now())
+    assert decide(asked, stale, NO).state is ApprovalState.REFUSED

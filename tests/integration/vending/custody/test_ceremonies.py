@@ -51,7 +51,7 @@ from vending.keystore.errors import (
     WeakKeyError,
 )
 from vending.keystore.redaction import Secret
-from vending.operators.errors import PermissionDeniedError
+from vending.operators.errors import PermissionDeniedError, SecondFactorStaleError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
 from vending.persistence.audit import audit_events
@@ -142,6 +142,14 @@ def test_everything_is_on_record_and_no_part_of_the_key(room: Room) -> None:
 
 
 # --- who -----------------------------------------------------------------------------------------
+def test_component_takes_a_second_factor_given_just_now(room: Room) -> None:
+    held = room.begin()
+    stale = replace(room.chen, fresh_until=room.desk.clock.now())
+    with pytest.raises(SecondFactorStaleError):
+        enter(stale, held.id, 1, component(1), room.desk)
+    assert room.held_parts() == 0
+
+
 def test_custodian_enters_one_component(room: Room) -> None:
     held = room.begin()
     enter(room.chen, held.id, 1, component(1), room.desk)
