@@ -195,6 +195,16 @@ def find_replacement(connection: Connection, token_id: TokenId) -> TokenOrder | 
     return _find_order(connection, query)
 
 
+def is_sale_replaced(connection: Connection, sale_id: SaleId) -> bool:
+    """Return whether a token of the sale was replaced, or is about to be."""
+    sold = select(issued_tokens.c.id).where(issued_tokens.c.sale_id == sale_id)
+    query = select(token_orders.c.id).where(
+        token_orders.c.replaces_token_id.in_(sold),
+        token_orders.c.state != OrderState.REFUSED.value,
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def lock_open_order(connection: Connection, order_id: TokenOrderId) -> TokenOrder | None:
     """Return the order under a row lock while it is open; None: it was ended meanwhile."""
     query = (

@@ -1,7 +1,8 @@
 """Refunds: money back for a sale, at most the sale, with its VAT; no refund touches a meter.
 
 Whether the token was used cannot be known: the reason says why the money goes back all the same.
-Up to the utility's limit, counted over all refunds of one sale, one person does it.
+Up to the utility's limit, counted over all refunds of one sale, one person does it; where the token
+was replaced, units and money would both be given back, so two people look.
 """
 
 from typing import Final
@@ -30,6 +31,7 @@ from vending.sales.model import Refund, RefundRequest, Sale, SaleState
 from vending.sales.repository import list_refunds
 from vending.sales.rules import refund_accounts, refund_act, refund_entry, split_refund
 from vending.sales.service.desk import SalesDesk
+from vending.tokens.service.views import is_sale_replaced
 from vending.values.identifiers import ApprovalId, EntryId, RefundId, new_uuid7
 
 __all__ = ["list_refunds", "propose_refund", "refund_sale"]
@@ -91,7 +93,8 @@ def refund_sale(
             return _require_same(made, request)
         sale, before_minor = _lock(connection, request)
         act = refund_act(sale, request, before_minor)
-        if before_minor + request.amount_minor > desk.limits.refund_limit_minor:
+        takes_two = before_minor + request.amount_minor > desk.limits.refund_limit_minor
+        if takes_two or is_sale_replaced(connection, sale.id):
             if approval_id is None:
                 raise ApprovalRequiredError(act.use_case, act.subject)
             redeem(connection, by, approval_id, act, clock=desk.clock)

@@ -34,7 +34,7 @@ from vending.tokens.service.orders import (
 )
 from vending.tokens.service.views import find_replacement, find_token, load_order
 from vending.values.energy import WH_PER_STS_UNIT
-from vending.values.identifiers import ApprovalId, SaleId, TokenId
+from vending.values.identifiers import ApprovalId, SaleId, TokenId, TokenOrderId
 
 _TAKEN = frozenset({CommandState.DONE, CommandState.RECONCILED})
 _NOT_TAKEN = frozenset({CommandState.REFUSED, CommandState.EXPIRED, CommandState.SUPERSEDED})
@@ -78,7 +78,8 @@ def replace_token(
         TokenNotFoundError: No token has this id.
         TokenReplacedError: It was replaced before, by another act.
         ReplacementRefusedError: The token may not be made again.
-        ApprovalRequiredError: It carries more than the limit, and no approval came with it.
+        ApprovalRequiredError: It carries more than the limit, or replaces a replacement, and no
+            approval came with it.
         MeterNotVendableError: The meter's state takes no credit.
         TokenOrderRefusedError: The security module refused for good.
         TokenOrderUnknownError: The module did not answer; repeat the order.
@@ -89,7 +90,9 @@ def replace_token(
     def fix(connection: Connection) -> TokenOrder:
         token = _load_token(connection, request.token_id)
         meter = _lock_target(connection, request, token)
-        takes_two = token.units * WH_PER_STS_UNIT > limit_wh
+        # A replacement is as good as what it replaces: made alone again and again, it has no limit.
+        is_second = token.order_id is not None and _is_replacement(connection, token.order_id)
+        takes_two = is_second or token.units * WH_PER_STS_UNIT > limit_wh
         wanted = Wanted(
             purpose=OrderPurpose.REPLACEMENT,
             kind=TokenKind.TRANSFER_CREDIT,
@@ -147,6 +150,10 @@ def _sale_of(connection: Connection, token: TokenRecord) -> SaleId | None:
     if token.order_id is None:
         return token.sale_id
     return load_order(connection, token.order_id).sale_id
+
+
+def _is_replacement(connection: Connection, order_id: TokenOrderId) -> bool:
+    return load_order(connection, order_id).purpose is OrderPurpose.REPLACEMENT
 
 
 def _find_own(

@@ -12,7 +12,7 @@ from vending.persistence.audit import AuditEvent, record
 from vending.tokens import repository
 from vending.tokens.errors import TokenNotFoundError, TokenOrderNotFoundError
 from vending.tokens.model import NewToken, TokenOrder, TokenRecord
-from vending.tokens.repository import find_replacement
+from vending.tokens.repository import find_replacement, is_sale_replaced
 from vending.tokens.rules import require_reason
 from vending.tokens.service.desk import TokenDesk
 from vending.tokens.service.sealed import open_tokens
@@ -22,6 +22,7 @@ __all__ = [
     "LIST_COUNT_MAX",
     "find_replacement",
     "find_token",
+    "is_sale_replaced",
     "list_tokens",
     "load_order",
     "view_token",

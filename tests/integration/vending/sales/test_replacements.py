@@ -88,8 +88,42 @@ def test_token_is_replaced_once_by_whoever_asks(
     other = sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="other")
     with pytest.raises(TokenReplacedError):
         replace_token(request(token), desk, by=other, limit_wh=ANY_WH)
-    second = replace_token(request(issued.token.record), desk, by=other, limit_wh=ANY_WH)
-    assert second.order.sale_id == token.sale_id
+
+
+def test_one_person_makes_no_chain_of_replacements(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
+) -> None:
+    """Each link would be as good as the first: one small sale, and units without end."""
+    issued = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    second = request(issued.token.record)
+    other = sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="other")
+    for by in (clerk, other):
+        with pytest.raises(ApprovalRequiredError):
+            replace_token(second, desk, by=by, limit_wh=ANY_WH)
+
+    finance = sign_in_as(shop.database, shop.clock, Role.FINANCE, name="finance")
+    asked = propose_replacement(second, desk, by=clerk, reason="keypad")
+    approve(shop.database, shop.clock, asked.id, finance)
+    made = replace_token(second, desk, by=clerk, limit_wh=ANY_WH, approval_id=asked.id)
+    assert (made.order.sale_id, made.order.approval_id) == (token.sale_id, asked.id)
+
+
+def test_one_person_gives_no_money_back_for_units_given_twice(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
+) -> None:
+    replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    assert token.sale_id is not None
+    counter = replace(shop.desk, limits=replace(shop.desk.limits, refund_limit_minor=1_000))
+    wanted = RefundRequest(
+        sale_id=token.sale_id,
+        amount_minor=1,
+        destination=RefundDestination.PARTNER,
+        reason=RefundReason.WRONG_METER,
+        note="typed the wrong meter",
+        key="r-1",
+    )
+    with pytest.raises(ApprovalRequiredError):
+        refund_sale(wanted, counter, by=clerk)
 
 
 def test_more_than_the_limit_takes_two(
