@@ -4,10 +4,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
+from functools import partial
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from vending.campaigns.service.deliveries import hand_out_with_order, with_key_in_use
 from vending.campaigns.service.office import CampaignOffice
 from vending.commands.model import DisconnectionRule
 from vending.custody.model import Ceiling, ForecastLimits, LimitPolicy, UseClass
@@ -32,7 +34,7 @@ from vending.sales.rules import ClockLimits
 from vending.sales.service.clock_guard import ClockGuard
 from vending.sales.service.desk import SaleLimits, SalesDesk
 from vending.settings import Settings, SettingsError
-from vending.tokens.service.desk import OrderLimits, TokenDesk
+from vending.tokens.service.desk import KeyChanges, OrderLimits, TokenDesk
 from vending.values.clock import Clock, SystemClock
 
 RND_BITS: Final = 4
@@ -87,6 +89,10 @@ class Container:
             ),
             policy=desk.policy,
             draw_rnd=desk.draw_rnd,
+            key_changes=KeyChanges(
+                find_key_in_use=with_key_in_use,
+                hand_out=partial(hand_out_with_order, sealer=desk.token_sealer, clock=desk.clock),
+            ),
         )
 
     @property

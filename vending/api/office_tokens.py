@@ -21,11 +21,12 @@ from vending.api.office_forms import (
 )
 from vending.api.problems import problems
 from vending.api.router import new_router
-from vending.api.schemas import ID_EXAMPLE, MeterNumber, RecordId
+from vending.api.schemas import ID_EXAMPLE, KeyChangeOut, MeterNumber, RecordId
 from vending.approvals.errors import ApprovalRequiredError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.sales.model import ReplacementReason, ReplacementRequest
+from vending.sales.receipt import order_document
 from vending.sales.service.replacements import propose_replacement, replace_token
 from vending.sts import group_digits
 from vending.tokens.model import FreeUnitsRequest, ManagementRequest, NewToken, TokenKind
@@ -87,6 +88,15 @@ class OfficeTokenOut(OfficeOut):
     units: Annotated[int, Field(examples=[0])]
     digits: Annotated[str, Field(pattern=r"^[0-9]{20}$", examples=["70630503470028726114"])]
     grouped: Annotated[str, Field(examples=["7063 0503 4700 2872 6114"])]
+
+
+class IssuedTokenOut(OfficeTokenOut):
+    """A token that was made, and what the meter needs before it."""
+
+    key_change: Annotated[
+        KeyChangeOut | None,
+        Field(description="To be entered before the token; absent: nothing is"),
+    ] = None
 
 
 class TokenRowOut(OfficeOut):
@@ -154,7 +164,7 @@ def create_view(
 
 @router.post(
     "/office/tokens/management",
-    responses={200: {"model": OfficeTokenOut}, 202: {"model": AskedOut}, **_REFUSALS},
+    responses={200: {"model": IssuedTokenOut}, 202: {"model": AskedOut}, **_REFUSALS},
 )
 def create_management_token(
     body: ManagementIn,
@@ -168,12 +178,12 @@ def create_management_token(
     issued = issue_management_token(
         request, desk, by=by, reason=body.reason, approval_id=id_of(body.approval_id)
     )
-    return encoded(_document(issued.token))
+    return encoded({**order_document(issued), **_document(issued.token)})
 
 
 @router.post(
     "/office/tokens/free-units",
-    responses={200: {"model": OfficeTokenOut}, 202: {"model": AskedOut}, **_REFUSALS},
+    responses={200: {"model": IssuedTokenOut}, 202: {"model": AskedOut}, **_REFUSALS},
 )
 def create_free_units(
     body: FreeUnitsIn,
@@ -187,12 +197,12 @@ def create_free_units(
     issued = issue_free_units(
         request, desk, by=by, reason=body.reason, approval_id=ApprovalId(body.approval_id)
     )
-    return encoded(_document(issued.token))
+    return encoded({**order_document(issued), **_document(issued.token)})
 
 
 @router.post(
     "/office/tokens/{token_id}/replacement",
-    responses={200: {"model": OfficeTokenOut}, 202: {"model": AskedOut}, **_REFUSALS},
+    responses={200: {"model": IssuedTokenOut}, 202: {"model": AskedOut}, **_REFUSALS},
 )
 def create_replacement(
     token_id: TokenPath,
@@ -213,7 +223,7 @@ def create_replacement(
         )
     except ApprovalRequiredError:
         return asked(propose_replacement(request, desk, by=by, reason=body.why.value))
-    return encoded(_document(issued.token))
+    return encoded({**order_document(issued), **_document(issued.token)})
 
 
 def _document(token: NewToken) -> dict[str, object]:

@@ -12,6 +12,7 @@ from vending.cli.context import DataOption, opened_container, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.operators.permissions import Permission
 from vending.sales.model import ReplacementReason, ReplacementRequest
+from vending.sales.receipt import order_document, order_instructions
 from vending.sales.service.replacements import propose_replacement, replace_token
 from vending.sts import group_digits
 from vending.tokens.model import (
@@ -23,6 +24,7 @@ from vending.tokens.model import (
 from vending.tokens.rules import takes_two
 from vending.tokens.service.free_units import issue_free_units, propose_free_units
 from vending.tokens.service.management import issue_management_token, propose_management_token
+from vending.tokens.service.orders import IssuedOrder
 from vending.tokens.service.views import list_tokens, view_token
 from vending.values.identifiers import ApprovalId, TokenId
 
@@ -104,7 +106,7 @@ def manage(
         issued = issue_management_token(
             request, desk, by=by, reason=reason, approval_id=_id_of(approval)
         )
-    print_document(_row(issued.token), as_json=as_json)
+    _print_issued(issued, as_json=as_json)
 
 
 @app.command("free")
@@ -128,7 +130,7 @@ def give_free_units(
         issued = issue_free_units(
             request, desk, by=by, reason=reason, approval_id=ApprovalId(approval)
         )
-    print_document(_row(issued.token), as_json=as_json)
+    _print_issued(issued, as_json=as_json)
 
 
 @app.command("replace")
@@ -159,7 +161,7 @@ def replace_one(
             asked = propose_replacement(request, desk, by=by, reason=why.value)
             _print_asked(asked, as_json=as_json)
             return
-    print_document(_row(issued.token), as_json=as_json)
+    _print_issued(issued, as_json=as_json)
 
 
 def _id_of(approval: uuid.UUID | None) -> ApprovalId | None:
@@ -169,6 +171,23 @@ def _id_of(approval: uuid.UUID | None) -> ApprovalId | None:
 def _print_asked(asked: Approval, *, as_json: bool) -> None:
     print_document({"approval": str(asked.id)}, as_json=as_json)
     print_note("Another person approves it; then run this again with --approval.", as_json=as_json)
+
+
+def _print_issued(issued: IssuedOrder, *, as_json: bool) -> None:
+    """Print a token; a key-change set that the meter needs before it comes first, and says so."""
+    if as_json:
+        print_document({**order_document(issued), **_row(issued.token)}, as_json=True)
+        return
+    if issued.enter_first:
+        for told in order_instructions(issued).values():
+            print_note(told, as_json=False)
+        count = len(issued.enter_first)
+        sections = {
+            f"key_change_{place}/{count}": group_digits(digits)
+            for place, digits in enumerate(issued.enter_first, 1)
+        }
+        print_document(sections, as_json=False)
+    print_document(_row(issued.token), as_json=False)
 
 
 def _row(token: NewToken) -> dict[str, object]:

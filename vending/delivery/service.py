@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vending.campaigns.service.deliveries import orders_before_sale
+from vending.campaigns.service.deliveries import orders_before_sale, orders_before_token
 from vending.campaigns.service.evidence import note_commands
 from vending.commands import service as commands
 from vending.commands.model import (
@@ -165,7 +165,8 @@ def handle_token_issued(delivery: Delivery, message: LeasedMessage) -> None:
     )
     with delivery.database.unit_of_work() as uow:
         if _is_deliverable(delivery, uow.connection, meter_id, token_id):
-            commands.queue_commands(uow.connection, [new], delivery.clock)
+            before = orders_before_token(uow.connection, token_id, clock=delivery.clock)
+            commands.queue_commands(uow.connection, [*before, new], delivery.clock)
             uow.commit()
 
 

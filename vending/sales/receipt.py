@@ -22,6 +22,8 @@ from vending.tariffs.model import (
     Tariff,
     TariffDraft,
 )
+from vending.tokens.model import TokenKind
+from vending.tokens.service.orders import IssuedOrder
 from vending.values.energy import Energy
 from vending.values.money import Money
 
@@ -48,6 +50,8 @@ _LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
                 "key_change_token": "Key change",
                 "then": "Then enter the token for your energy. If the meter says that a key "
                 "change token is wrong, it has it already: go on with the next one",
+                "then_other": "Then enter the other token. If the meter says that a key "
+                "change token is wrong, it has it already: go on with the next one",
             }
         ),
         "zh-CN": MappingProxyType(
@@ -68,6 +72,7 @@ _LABELS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
                 "key_change": "请先按顺序输入以下换钥码(电表密钥更新)",
                 "key_change_token": "换钥码",
                 "then": "然后输入充值码。如电表提示换钥码错误,说明已输入过,请继续输入下一个",
+                "then_other": "然后输入操作码。如电表提示换钥码错误,说明已输入过,请继续输入下一个",
             }
         ),
     }
@@ -131,17 +136,35 @@ def sale_document(
     }
 
 
-def key_change_document(sections: Sequence[str]) -> dict[str, object]:
+def key_change_document(
+    sections: Sequence[str], instructions: Mapping[str, str] | None = None
+) -> dict[str, object]:
     """Return the set that goes before the token, with how to enter it in both languages."""
     return {
         "tokens": [
             {"section": place, "digits": digits, "grouped": group_digits(digits)}
             for place, digits in enumerate(sections, 1)
         ],
-        "instructions": {
-            language: f"{labels['key_change']}. {labels['then']}."
-            for language, labels in _LABELS.items()
-        },
+        "instructions": dict(instructions or _instructions("then")),
+    }
+
+
+def order_instructions(issued: IssuedOrder) -> dict[str, str]:
+    """Return how to enter the set before the token of an order, by language."""
+    is_credit = issued.order.kind is TokenKind.TRANSFER_CREDIT
+    return _instructions("then" if is_credit else "then_other")
+
+
+def order_document(issued: IssuedOrder) -> dict[str, object]:
+    """Return what goes before the token of an order, as a sale tells it; nothing: no such field."""
+    if not issued.enter_first:
+        return {}
+    return {"key_change": key_change_document(issued.enter_first, order_instructions(issued))}
+
+
+def _instructions(then: str) -> dict[str, str]:
+    return {
+        language: f"{labels['key_change']}. {labels[then]}." for language, labels in _LABELS.items()
     }
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from vending.keystore.model import KeyReference
+from vending.meters.model import MeterKey
 from vending.sts import (
     SGC,
     TI,
@@ -129,6 +130,17 @@ class TokenOrder:
     state: OrderState
     result_code: str | None = None
     created_at: datetime
+
+    @property
+    def key(self) -> MeterKey:
+        """The key that the meter must hold to read the token."""
+        return MeterKey(
+            sgc=self.register.sgc,
+            krn=self.register.krn,
+            kt=self.register.kt,
+            ti=self.ti,
+            base_date=self.base_date,
+        )
 
 
 @dataclass(frozen=True, slots=True)

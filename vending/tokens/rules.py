@@ -190,7 +190,7 @@ def key_use(order: TokenOrder) -> Use:
 
 
 def management_act(meter: Meter, kind: TokenKind, value: int) -> Act:
-    """Return what two people agree to: this token for this meter under the key it holds now."""
+    """Return what two people agree to: this token for this meter under the key in use now."""
     return Act(
         UseCase.MANAGEMENT_TOKEN,
         meter_subject(meter),
@@ -199,12 +199,12 @@ def management_act(meter: Meter, kind: TokenKind, value: int) -> Act:
 
 
 def free_units_act(meter: Meter, units: int) -> Act:
-    """Return what two people agree to: these units for this meter under the key it holds now."""
+    """Return what two people agree to: these units for this meter under the key in use now."""
     return Act(UseCase.FREE_TOKEN, meter_subject(meter), {"units": units, **key_facts(meter)})
 
 
 def key_facts(meter: Meter) -> dict[str, object]:
-    """Return the key a meter holds now, as an approval binds it."""
+    """Return the key that tokens of a meter are made under now, as an approval binds it."""
     return {
         "sgc": meter.sgc.digits,
         "krn": meter.krn,

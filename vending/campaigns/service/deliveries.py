@@ -1,8 +1,8 @@
-"""Hands sets out: to meters through commands, and to customers with their next sale.
+"""Hands sets out: to meters through commands, and to customers with their next token.
 
-While a set is out, nobody knows which of two keys the meter holds. A sale is then made under the
-new key and carries the set, to be entered first: entered in that order the credit works whichever
-key the meter held (ADR 0015).
+While a set is out, nobody knows which of two keys the meter holds. A token is then made under the
+new key and carries the set, to be entered first: entered in that order it works whichever key the
+meter held (ADR 0015).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 
 from vending.campaigns import repository
 from vending.campaigns.model import (
-    OUTSTANDING_STEPS,
     Evidence,
     KeyChangeSet,
     MeterStep,
     OpenedSet,
 )
+from vending.campaigns.repository import SealedSet
 from vending.campaigns.service.office import Move, open_sections, take_steps
 from vending.commands.model import CommandKind, NewCommand
 from vending.commands.service import list_open_for_sets, queue_commands
@@ -26,9 +26,17 @@ from vending.keystore.sealing import Sealer
 from vending.meters.model import Meter, MeterKey
 from vending.meters.service import find_meters_by_id
 from vending.sts.pan import MeterPAN
+from vending.tokens.model import TokenOrder
+from vending.tokens.service.views import find_token, load_order
 from vending.values.actor import Actor
 from vending.values.clock import Clock
-from vending.values.identifiers import KeyChangeSetId, MeterId, SaleId, new_uuid7
+from vending.values.identifiers import (
+    KeyChangeSetId,
+    MeterId,
+    SaleId,
+    TokenId,
+    new_uuid7,
+)
 
 REQUESTED_BY: Final = "campaigns"
 SELLER: Final = Actor.system("sales")
@@ -61,6 +69,11 @@ def with_keys_to_sell_under(
     }
 
 
+def with_key_in_use(connection: Connection, meter: Meter) -> Meter:
+    """Return a locked meter as tokens are made for it now: a set that is out has the new key."""
+    return with_keys_to_sell_under(connection, {meter.pan: meter})[meter.pan]
+
+
 def _under(meter: Meter, made: KeyChangeSet) -> Meter:
     if meter.key != made.old:
         return meter  # the register was corrected since: what it says counts
@@ -86,36 +99,73 @@ def hand_out(
     Raises:
         SealBrokenError: A stored set was altered or moved.
     """
-    found = repository.list_sets_for_meters(connection, [one.meter_id for one in sold])
-    if not found:
-        return {}
-    registered = find_meters_by_id(connection, [one.meter_id for one in sold])
-    wanted = {
-        one.sale_id: next(
-            (each for each in found if (each[0].meter_id, each[0].new) == (one.meter_id, one.key)),
-            None,
-        )
-        for one in sold
-        if registered[one.meter_id].key != one.key
-    }
+    needed = find_needed(connection, {(one.meter_id, one.key) for one in sold})
     opened = {
-        sale_id: open_sections(sealed, sealer)
-        for sale_id, sealed in wanted.items()
-        if sealed is not None
+        one.sale_id: open_sections(needed[one.meter_id, one.key], sealer)
+        for one in sold
+        if (one.meter_id, one.key) in needed
     }
-    _note_sold(connection, opened, clock)
+    for sale_id, handed in opened.items():
+        _note_handed(connection, handed.set, Evidence.SALE, SELLER, clock=clock, sale_id=sale_id)
     return opened
 
 
-def _note_sold(connection: Connection, opened: Mapping[SaleId, OpenedSet], clock: Clock) -> None:
-    now = clock.now()
-    for sale_id, handed in opened.items():
-        made = handed.set
-        members = repository.lock_meters_of(connection, made.campaign_id, [made.meter_id])
-        member = members[made.meter_id]
-        target = MeterStep.DELIVERED if member.step is MeterStep.ISSUED else member.step
-        move = Move(target=target, evidence=Evidence.SALE, sale_id=sale_id)
-        take_steps(connection, [(member, move)], actor=SELLER, clock=clock, now=now)
+def hand_out_with_order(
+    connection: Connection, order: TokenOrder, by: Actor, *, sealer: Sealer, clock: Clock
+) -> tuple[str, ...]:
+    """Return the sections that must go before the token of an order, and keep that they went.
+
+    None: the meter is known to hold the key of the token, or any meter reads it.
+
+    Raises:
+        SealBrokenError: A stored set was altered or moved.
+    """
+    sealed = _find_needed_by(connection, order)
+    if sealed is None:
+        return ()
+    handed = open_sections(sealed, sealer)
+    _note_handed(connection, handed.set, Evidence.TOKEN_ORDER, by, clock=clock)
+    return handed.sections
+
+
+def find_needed(
+    connection: Connection, wanted: Collection[tuple[MeterId, MeterKey]]
+) -> dict[tuple[MeterId, MeterKey], SealedSet]:
+    """Return the set that takes each meter to this key, where it is not known to hold it."""
+    meter_ids = {meter_id for meter_id, _ in wanted}
+    found = repository.list_sets_for_meters(connection, meter_ids)
+    if not found:
+        return {}
+    registered = find_meters_by_id(connection, list(meter_ids))
+    newest_last = {(made.meter_id, made.new): (made, sealed) for made, sealed in reversed(found)}
+    return {
+        place: newest_last[place]
+        for place in wanted
+        if place in newest_last and registered[place[0]].key != place[1]
+    }
+
+
+def _find_needed_by(connection: Connection, order: TokenOrder) -> SealedSet | None:
+    if order.tid is None:
+        return None  # a test of class 1: no key enters it
+    place = (order.meter_id, order.key)
+    return find_needed(connection, [place]).get(place)
+
+
+def _note_handed(
+    connection: Connection,
+    made: KeyChangeSet,
+    evidence: Evidence,
+    by: Actor,
+    *,
+    clock: Clock,
+    sale_id: SaleId | None = None,
+) -> None:
+    members = repository.lock_meters_of(connection, made.campaign_id, [made.meter_id])
+    member = members[made.meter_id]
+    target = MeterStep.DELIVERED if member.step is MeterStep.ISSUED else member.step
+    move = Move(target=target, evidence=evidence, sale_id=sale_id)
+    take_steps(connection, [(member, move)], actor=by, clock=clock, now=clock.now())
 
 
 def queue_sets(connection: Connection, sets: Sequence[KeyChangeSet], *, clock: Clock) -> None:
@@ -134,11 +184,36 @@ def orders_before_sale(
     if sold_with is None:
         return []
     campaign_id, meter_id = sold_with
-    member = repository.find_meter(connection, campaign_id, meter_id)
-    if member is None or member.step not in OUTSTANDING_STEPS:
-        return []
     sets = repository.load_sets_of(connection, campaign_id, [meter_id])
-    return _orders(connection, [made for made, _ in sets.values()], clock)
+    return _orders_of_out(connection, [made for made, _ in sets.values()], clock)
+
+
+def orders_before_token(
+    connection: Connection, token_id: TokenId, *, clock: Clock
+) -> list[NewCommand]:
+    """Return the order that takes the set to its meter which a token outside a sale needs first.
+
+    None: the token needs none, the set is in, or it is on its way already.
+    """
+    made = find_set_before_token(connection, token_id)
+    return [] if made is None else _orders_of_out(connection, [made], clock)
+
+
+def find_set_before_token(connection: Connection, token_id: TokenId) -> KeyChangeSet | None:
+    """Return the set that a token of an order needs first; None: none, or no order made it."""
+    token = find_token(connection, token_id)
+    if token is None or token.order_id is None:
+        return None
+    sealed = _find_needed_by(connection, load_order(connection, token.order_id))
+    return None if sealed is None else sealed[0]
+
+
+def _orders_of_out(
+    connection: Connection, sets: Sequence[KeyChangeSet], clock: Clock
+) -> list[NewCommand]:
+    out = repository.find_sets_out(connection, [made.meter_id for made in sets])
+    is_out = {made.id for made in out.values()}
+    return _orders(connection, [made for made in sets if made.id in is_out], clock)
 
 
 def _orders(connection: Connection, sets: Sequence[KeyChangeSet], clock: Clock) -> list[NewCommand]:

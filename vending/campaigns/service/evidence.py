@@ -1,7 +1,7 @@
 """What shows that a meter changed, or did not; the register follows in the same transaction.
 
 the meter took every section            strong
-the meter took credit made under the new key    strong: it would not have read it before
+the meter took a token made under the new key    strong: it would not have read it before
 somebody says so                        weak, and marked so
 """
 
@@ -22,6 +22,7 @@ from vending.campaigns.model import (
     require_text,
 )
 from vending.campaigns.rules import holds, may_become
+from vending.campaigns.service.deliveries import find_set_before_token
 from vending.campaigns.service.office import CampaignOffice, Move, load_campaign, take_steps
 from vending.campaigns.service.planning import subject_of
 from vending.commands.model import Command, CommandKind, CommandState
@@ -52,29 +53,33 @@ _STEPS: Final[Mapping[CommandState, Move]] = {
 
 
 def note_commands(connection: Connection, changed: Sequence[Command], clock: Clock) -> None:
-    """Learn from what became of commands: of those that carry sets, and of credit after a set.
+    """Learn from what became of commands: of those that carry sets, and of tokens after a set.
 
     In the transaction that stores the commands.
     """
     of_sets = [each for each in changed if each.kind is CommandKind.ENTER_KEY_CHANGE]
-    of_credit = [
-        each
-        for each in changed
-        if each.kind is CommandKind.ENTER_TOKEN
-        and each.sale_id is not None
-        and each.state in _APPLIED
+    of_tokens = [
+        each for each in changed if each.kind is CommandKind.ENTER_TOKEN and each.state in _APPLIED
     ]
     found: dict[tuple[CampaignId, MeterId], Move] = {}
     if of_sets:
         found |= _learn_from_sets(connection, of_sets)
-    if of_credit:
-        sold = repository.find_sold_with(
-            connection, [each.sale_id for each in of_credit if each.sale_id is not None]
-        )
+    if of_tokens:
         entered = Move(target=MeterStep.ENTERED, evidence=Evidence.CREDIT_ACCEPTED)
-        found |= dict.fromkeys(sold.values(), entered)
+        found |= dict.fromkeys(_places_shown(connection, of_tokens), entered)
     if found:
         apply_moves(connection, found, actor=WORKER, clock=clock)
+
+
+def _places_shown(
+    connection: Connection, taken: Sequence[Command]
+) -> list[tuple[CampaignId, MeterId]]:
+    """Return which meters hold their new key, because they took a token made under it."""
+    sale_ids = [each.sale_id for each in taken if each.sale_id is not None]
+    sold = repository.find_sold_with(connection, sale_ids) if sale_ids else {}
+    ordered = [each.token_id for each in taken if each.sale_id is None and each.token_id]
+    sets = [find_set_before_token(connection, token_id) for token_id in ordered]
+    return [*sold.values(), *((made.campaign_id, made.meter_id) for made in sets if made)]
 
 
 def _learn_from_sets(

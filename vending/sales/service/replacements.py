@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from vending.approvals.errors import ApprovalRequiredError
 from vending.approvals.model import Approval
 from vending.approvals.service import redeem, request_approval
+from vending.campaigns.service.deliveries import with_keys_to_sell_under
 from vending.commands.model import CommandState
 from vending.commands.service import list_for_token
 from vending.meters.errors import MeterNotFoundError
@@ -136,7 +137,7 @@ def _lock_target(connection: Connection, request: ReplacementRequest, token: Tok
     """
     old_pan = token.meter_pan
     pan = old_pan if request.meter is None else parse_meter_number(request.meter)
-    locked = lock_meters(connection, {pan, old_pan})
+    locked = with_keys_to_sell_under(connection, lock_meters(connection, {pan, old_pan}))
     if pan not in locked:
         raise MeterNotFoundError(pan.iain)
     meter, old = locked[pan], locked[old_pan]

@@ -9,7 +9,10 @@ from sqlalchemy import Connection
 from vending.custody.model import LimitPolicy
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer
+from vending.meters.model import Meter
 from vending.persistence.engine import Database
+from vending.tokens.model import TokenOrder
+from vending.values.actor import Actor
 from vending.values.clock import Clock
 
 
@@ -21,6 +24,16 @@ class OrderLimits:
     free_units_month_max_wh: int
     """What one meter may get for nothing in a calendar month."""
     timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanges:
+    """What must be known of keys on the change; campaigns, above tokens, answer it."""
+
+    find_key_in_use: Callable[[Connection, Meter], Meter]
+    """Returns a locked meter as tokens are made for it now: with a set out, under its new key."""
+    hand_out: Callable[[Connection, TokenOrder, Actor], tuple[str, ...]]
+    """Returns the sections to be entered before an order's token, and keeps that they went."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,3 +51,4 @@ class TokenDesk:
     """What the ceilings of keys go by."""
     draw_rnd: Callable[[], int]
     """Returns the 4 bits of RND of the next token."""
+    key_changes: KeyChanges

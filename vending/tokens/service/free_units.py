@@ -86,7 +86,7 @@ def issue_free_units(
     )
 
     def fix(connection: Connection) -> TokenOrder:
-        made = find_made(connection, lock_meter(connection, request.meter), wanted)
+        made = find_made(connection, lock_meter(connection, request.meter, desk), wanted)
         if made is not None:
             return made
         meter = _lock_meter_within_limit(connection, request, desk)
@@ -101,7 +101,7 @@ def issue_free_units(
 def _lock_meter_within_limit(
     connection: Connection, request: FreeUnitsRequest, desk: TokenDesk
 ) -> Meter:
-    meter = lock_meter(connection, request.meter)
+    meter = lock_meter(connection, request.meter, desk)
     require_vendable(meter.pan, meter)
     since = month_start(desk.clock.now(), desk.limits.timezone)
     given = repository.sum_free_units(connection, meter.id, since=since)

@@ -41,7 +41,7 @@ def propose_management_token(
     by.require(Permission.TOKENS_MANAGE)
     require_management(request.kind, request.value)
     with desk.database.unit_of_work() as uow:
-        meter = require_in_use(lock_meter(uow.connection, request.meter))
+        meter = require_in_use(lock_meter(uow.connection, request.meter, desk))
         act = management_act(meter, request.kind, request.value)
         approval = request_approval(uow.connection, by, act, reason=reason, clock=desk.clock)
         uow.commit()
@@ -84,7 +84,7 @@ def issue_management_token(
     )
 
     def fix(connection: Connection) -> TokenOrder:
-        meter = lock_meter(connection, request.meter)
+        meter = lock_meter(connection, request.meter, desk)
         made = find_made(connection, meter, wanted)
         if made is not None:
             return made

@@ -7,7 +7,7 @@ worker, with the same identifier, so with the same digits: the meter takes them 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -86,6 +86,8 @@ class IssuedOrder:
 
     order: TokenOrder
     token: NewToken
+    enter_first: tuple[str, ...] = field(repr=False, default=())
+    """The key-change set that the meter needs before the token, 1st section first."""
 
 
 Fix = Callable[[Connection], TokenOrder]
@@ -146,8 +148,8 @@ def finish_open_orders(desk: TokenDesk, *, limit: int) -> int:
     return sum(_is_ended(order, desk) for order in left)
 
 
-def lock_meter(connection: Connection, number: str) -> Meter:
-    """Return the meter under its lock: its identifiers are given out one by one.
+def lock_meter(connection: Connection, number: str, desk: TokenDesk) -> Meter:
+    """Return the meter under its lock, as its next token is made: identifiers go one by one.
 
     Raises:
         MeterNumberInvalidError: The number is no DRN and no MeterPAN.
@@ -158,7 +160,7 @@ def lock_meter(connection: Connection, number: str) -> Meter:
     meter = lock_meters(connection, [pan]).get(pan)
     if meter is None:
         raise MeterNotFoundError(pan.iain)
-    return meter
+    return desk.key_changes.find_key_in_use(connection, meter)
 
 
 def find_made(connection: Connection, meter: Meter, wanted: Wanted) -> TokenOrder | None:
@@ -285,11 +287,9 @@ def _store_token(
     if entry is not None:
         post_entries(connection, [entry], free_units_accounts(entry.currency))
     append(connection, [_message(order, token, desk)])
-    events = [_event(by, "token.issued", order, {"token": str(token.record.id)})]
-    if by != WORKER:
-        events.append(_view_event(by, token, order))
-    record(connection, events, desk.clock)
-    return IssuedOrder(order, token)
+    event = _event(by, "token.issued", order, {"token": str(token.record.id)})
+    record(connection, [event], desk.clock)
+    return _shown(connection, order, token, desk, by)
 
 
 def _stored_outcome(
@@ -299,9 +299,17 @@ def _stored_outcome(
         raise TokenOrderRefusedError(order.id, order.result_code or "")
     token = open_token_of_order(connection, order.id, desk.token_sealer)
     assert token is not None, "an order and its token are stored in one transaction"
-    if by != WORKER:
-        record(connection, [_view_event(by, token, order)], desk.clock)
-    return IssuedOrder(order, token)
+    return _shown(connection, order, token, desk, by)
+
+
+def _shown(
+    connection: Connection, order: TokenOrder, token: NewToken, desk: TokenDesk, by: Actor
+) -> IssuedOrder:
+    """Return the token with what goes before it, once it is kept who saw them: no worker does."""
+    if by == WORKER:
+        return IssuedOrder(order, token)
+    record(connection, [_view_event(by, token, order)], desk.clock)
+    return IssuedOrder(order, token, desk.key_changes.hand_out(connection, order, by))
 
 
 def _is_ended(order: TokenOrder, desk: TokenDesk) -> bool:

@@ -11,7 +11,7 @@ from httpx2 import Response
 
 from tests.support.api import problem
 from tests.support.campaigns import Fleet
-from tests.support.people import approve, session_token_for
+from tests.support.people import approve, session_token_for, sign_in_as
 from vending.app import create_app
 from vending.campaigns.service.issuing import issue_due
 from vending.operators.permissions import Role
@@ -151,3 +151,19 @@ def test_campaign_that_says_something_else_is_refused(
     office: Office, wrong: dict[str, object]
 ) -> None:
     assert office.post(body={**PLANNED, **wrong}).status_code == 422
+
+
+def test_free_units_say_what_is_entered_first(office: Office) -> None:
+    office.start()
+    body = {"meter": office.drn, "units": 5, "reason": "outage"}
+    headers = {"Authorization": f"Bearer {office.tokens['sue']}"}
+    path = "/v1/office/tokens/free-units"
+    asked = office.client.post(path, headers=headers, json=body).json()["approval_id"]
+    fleet = office.fleet
+    finance = sign_in_as(fleet.database, fleet.clock, Role.FINANCE, name="fay")
+    approve(fleet.database, fleet.clock, ApprovalId(uuid.UUID(asked)), finance)
+    made = office.client.post(path, headers=headers, json={**body, "approval_id": asked}).json()
+    assert [one["section"] for one in made["key_change"]["tokens"]] == [1, 2]
+    told = made["key_change"]["instructions"]
+    assert "for your energy" in told["en"]
+    assert "请先按顺序输入" in told["zh-CN"]

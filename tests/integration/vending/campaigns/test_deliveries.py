@@ -1,65 +1,16 @@
 """Sets on their way to meters: before the credit that needs them, and what answers teach."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from tests.support.campaign_meters import Round
 from tests.support.campaigns import Fleet
-from tests.support.deliveries import Plan, ScriptedGateway
+from tests.support.deliveries import Plan
 from vending.campaigns.model import CampaignState, Evidence, MeterStep
 from vending.campaigns.service.evidence import note_entered
 from vending.campaigns.service.reports import list_chase, report
 from vending.campaigns.service.running import cancel_campaign, pause_campaign
-from vending.commands.model import TryOutcome, TryResult
-from vending.delivery.service import Delivery, deliver_due
-from vending.meters.service import change_link
-from vending.values.actor import SYSTEM
-from vending.worker.context import make_context
-from vending.worker.jobs import HANDLERS, relay_outbox
-
-LINK = "modbus-tcp://127.0.0.1:502/1"
-
-
-class Round:
-    """The fleet with its first meter on a line, and the worker's way there."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.gateway = ScriptedGateway()
-        change_link(
-            fleet.database,
-            fleet.shop.meters[0].pan,
-            profile="reference_prepay",
-            link=LINK,
-            by=SYSTEM,
-            clock=fleet.clock,
-        )
-        fleet.shop.meters[0] = fleet.meter()
-        self.context = make_context(fleet.shop.container())
-        self.delivery: Delivery = replace(self.context.delivery, gateway=self.gateway)
-
-    def relay(self) -> None:
-        """Hand the outbox to its handlers."""
-
-        def attempt(name: str, action: Callable[[], None]) -> Exception | None:
-            del name
-            action()
-            return None
-
-        while relay_outbox(self.context, attempt, HANDLERS):
-            pass
-
-    def deliver(self, *, after: timedelta = timedelta(0)) -> None:
-        self.fleet.clock.advance(after)
-        while deliver_due(self.delivery):
-            self.fleet.clock.advance(timedelta(milliseconds=5))
-
-    @property
-    def sent(self) -> list[int]:
-        """How many tokens each order to the meter had: 2 for a set, 1 for credit."""
-        return [len(what.split()) for _, what in self.gateway.sent]
 
 
 @pytest.fixture
@@ -134,9 +85,8 @@ def test_refused_set_is_chased_and_accepted_credit_shows_that_it_was_in(
     fleet.clock.advance(timedelta(seconds=1))
     fleet.shop.issue("k")
     street.relay()
-    refused = TryResult(TryOutcome.REFUSED_UNSEEN, "crc_error")
     # What the customer typed from the receipt: the meter does not read the set any more.
-    street.gateway.refusals = RefuseSets(refused)
+    street.refuse_sets()
     street.deliver(after=timedelta(seconds=1))
     assert street.sent == [2, 1]
     assert report(fleet.office, campaign.id).evidence == {Evidence.CREDIT_ACCEPTED: 1}
@@ -145,7 +95,7 @@ def test_refused_set_is_chased_and_accepted_credit_shows_that_it_was_in(
 
 def test_refused_set_without_credit_is_chased_at_once(fleet: Fleet, street: Round) -> None:
     campaign = fleet.run()
-    street.gateway.refusals = RefuseSets(TryResult(TryOutcome.REFUSED_UNSEEN, "crc_error"))
+    street.refuse_sets()
     street.deliver()
     (group,) = list_chase(fleet.office, campaign.id)
     (entry,) = group.entries
@@ -169,17 +119,3 @@ def test_cancelled_campaign_keeps_chasing_a_set_in_doubt(fleet: Fleet, street: R
     assert fleet.steps(campaign.id) == {MeterStep.DELIVERED: 1, MeterStep.WITHDRAWN: 3}
     street.deliver(after=timedelta(minutes=1))
     assert fleet.steps(campaign.id) == {MeterStep.ENTERED: 1, MeterStep.WITHDRAWN: 3}
-
-
-class RefuseSets(dict[str, TryResult]):
-    """A meter that refuses sets and takes anything else."""
-
-    def __init__(self, result: TryResult) -> None:
-        super().__init__()
-        self._result = result
-
-    def __contains__(self, digits: object) -> bool:
-        return " " in str(digits)
-
-    def __getitem__(self, digits: str) -> TryResult:
-        return self._result

@@ -4,7 +4,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from simulators.token_acceptor import AcceptorState, KeyState, MeterKind, accept
+from tests.support.campaign_meters import Acceptor
 from tests.support.campaigns import Fleet
 from tests.support.people import sign_in_as
 from tests.support.shop import document_of
@@ -12,32 +12,10 @@ from tests.support.slow_security_module import Fault, SlowSecurityModule
 from vending.campaigns.model import CampaignTarget, MeterStep
 from vending.campaigns.service.evidence import note_entered, note_not_entered
 from vending.campaigns.service.reports import find_token_key, tell_meter
-from vending.keystore.model import KeyReference
 from vending.operators.permissions import Role
 from vending.sales.service.lookups import reprint
-from vending.sts import TI, KeyType
-from vending.sts.dkga import derive_decoder_key
+from vending.sts import TI
 from vending.values.identifiers import SaleId
-
-
-class Acceptor:
-    """A customer's meter, typed into."""
-
-    def __init__(self, fleet: Fleet, place: int = 0) -> None:
-        held = fleet.shop.meters[place]
-        key = derive_decoder_key(
-            fleet.shop.store.vending_key(KeyReference(held.sgc, held.krn, held.kt)),
-            pan=held.pan,
-            ti=held.ti,
-            ea=held.ea,
-        )
-        keys = KeyState(key, held.sgc, KeyType.DUTK, krn=held.krn, ken=255, ti=held.ti)
-        self.state = AcceptorState(MeterKind(), keys)
-
-    def type(self, digits: str) -> str:
-        acceptance = accept(self.state, digits, at_ms=0, room=10**9)
-        self.state = acceptance.state
-        return acceptance.result.value
 
 
 def key_change(document: dict[str, Any]) -> list[str]:

@@ -149,3 +149,17 @@ def test_token_that_no_key_reads_is_told(town: CommandLine) -> None:
 def test_cashier_plans_nothing(town: CommandLine) -> None:
     sign_in(town.folder, "carl", Role.CASHIER)
     assert town.json(*PLAN, "--to-krn", "2", by="carl").error == "permission_denied"
+
+
+def test_token_outside_a_sale_says_what_is_entered_first(town: CommandLine) -> None:
+    started(town)
+    command = ("tokens", "manage", DRNS[0], "clear-tamper-condition", "--reason", "seal replaced")
+    asked = town.json(*command).document["approval"]
+    assert town.json("approvals", "approve", asked, by=BEN).code == 0
+    made = town.json(*command, "--approval", asked).document
+    assert [one["section"] for one in made["key_change"]["tokens"]] == [1, 2]
+    printed = town.run(*command, "--approval", asked).out
+    told = ("ENTER THESE FIRST", "请先按顺序输入", "key change 1/2", "key change 2/2", "digits")
+    places = [printed.index(word) for word in told]
+    assert places == sorted(places)
+    assert "energy" not in printed
