@@ -17,7 +17,9 @@ from simulators.clock import ScaledClock
 from simulators.demo_commands import FIRST, SECOND, DemoError, run_vending
 
 PERSONS: Final[Mapping[str, str]] = {FIRST: "Amina Wanjiru", SECOND: "Grace Otieno"}
-ROLES: Final = ("administrator", "customer-service", "engineer", "key-custodian", "tariff-owner")
+ROLES: Final = (
+    "administrator", "customer-service", "engineer", "finance", "key-custodian", "tariff-owner",
+)  # fmt: skip
 """What the demonstration does takes these; a utility has more people, with fewer roles each."""
 STEP_S: Final = 30
 """Of a one-time code; each code is good once."""

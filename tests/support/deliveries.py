@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from tests.support.partners import add_unlimited_partner
 from tests.support.tariffs import add_version
 from vending.campaigns.service.deliveries import open_set
 from vending.commands import service as commands
@@ -29,7 +30,6 @@ from vending.meters.model import Meter, NewMeter
 from vending.meters.service import register_meter
 from vending.meters.tables import meters
 from vending.observability.metrics import Metrics
-from vending.partners.service import add_partner
 from vending.persistence.engine import Database
 from vending.sales.tables import sales
 from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyDerivation, KeyType
@@ -84,7 +84,7 @@ class Town:
         self.clock = clock
         self.sealer = Keyring.generate().sealer(Purpose.ISSUED_TOKENS)
         self._numbers = itertools.count(1)
-        self._partner = add_partner(database, "Kiosk", KES, by=SYSTEM, clock=clock)
+        self._partner = add_unlimited_partner(database, "Kiosk", KES, clock=clock)
         draft = TariffDraft(
             code="RES-1",
             currency=KES,

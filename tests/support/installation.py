@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from tests.support.partners import add_unlimited_partner
 from tests.support.shop import KES, TARIFF, pan_of
 from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014
@@ -19,7 +20,7 @@ from vending.keystore.unlocking import KeyFile
 from vending.meters.model import Location, MeterState, NewMeter
 from vending.meters.repository import insert_meters
 from vending.meters.service import make_meter
-from vending.partners.service import add_partner, issue_api_key
+from vending.partners.service import issue_api_key
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.sts import TI, EncryptionAlgorithm
@@ -85,7 +86,7 @@ def install(folder: Path, url: str | None, *, meter_count: int) -> Installation:
             effective_from=clock.now(),
         )
         add_version(database, draft, clock=clock)
-        partner = add_partner(database, f"Shop {secrets.token_hex(4)}", KES, by=SYSTEM, clock=clock)
+        partner = add_unlimited_partner(database, f"Shop {secrets.token_hex(4)}", KES, clock=clock)
         return Installation(
             folder=folder,
             url=url,

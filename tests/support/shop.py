@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.partners import add_unlimited_partner
 from tests.support.people import CHEAP_PASSWORDS
 from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014, store_in_memory
@@ -25,7 +26,7 @@ from vending.meters.model import Location, Meter, MeterState, NewMeter
 from vending.meters.service import change_state, register_meter
 from vending.observability.metrics import Metrics
 from vending.partners.model import Partner
-from vending.partners.service import add_partner, issue_api_key
+from vending.partners.service import issue_api_key
 from vending.persistence.engine import Database
 from vending.sales.model import Answer, Declined, VendOutcome, VendRequest
 from vending.sales.receipt import Letterhead
@@ -192,7 +193,7 @@ def build_shop(
         by=SYSTEM,
         clock=clock,
     )
-    partner = add_partner(database, "Corner Shop", KES, by=SYSTEM, clock=clock)
+    partner = add_unlimited_partner(database, "Corner Shop", KES, clock=clock)
     meters = [_add_meter(database, clock, serial, customer.id) for serial in range(meter_count)]
     return Shop(
         database=database,

@@ -55,7 +55,8 @@ def add(
         {"partner": partner.name, "id": str(partner.id), "api_key": issued.secret_text},
         as_json=as_json,
     )
-    print_note("The key is shown this once; hand it over safely.", as_json=as_json)
+    note = "The key is shown this once; hand it over safely. It sells once two people set its line."
+    print_note(note, as_json=as_json)
 
 
 @app.command("key")

@@ -69,11 +69,14 @@ def add_partner(
 ) -> Partner:
     """Store a new partner, active, and return it.
 
+    It may owe nothing, so it sells nothing, until two people agree on its line: else whoever adds
+    a partner would have credit without end.
+
     Raises:
         PartnerInvalidError: The name is outside its limits.
         PartnerNameTakenError: Another partner has the name.
     """
-    partner = Partner(PartnerId(new_uuid7(clock)), name, currency)
+    partner = Partner(PartnerId(new_uuid7(clock)), name, currency, credit_line_minor=0)
     with database.unit_of_work() as uow:
         if not repository.insert_partner(uow.connection, partner, created_at=clock.now()):
             raise PartnerNameTakenError(name)

@@ -56,6 +56,11 @@ def test_a_partner_is_found_again(
         assert list_partners(connection, limit=1) == [partner]
 
 
+def test_whoever_adds_a_partner_gives_it_no_credit(partner: Partner) -> None:
+    """Else one person would add a partner, take its key, and sell without end."""
+    assert partner.credit_line_minor == 0
+
+
 def test_a_partner_that_does_not_exist_is_not_found(
     database: Database, fixed_clock: FixedClock
 ) -> None:

@@ -15,6 +15,7 @@ from vending.operators.permissions import Role
 from vending.partners.errors import CreditLineInvalidError, CreditLineTooLowError
 from vending.partners.model import Partner
 from vending.partners.service import (
+    add_partner,
     load_owed,
     load_partner,
     propose_credit_line,
@@ -22,6 +23,7 @@ from vending.partners.service import (
 )
 from vending.sales.model import Answer, Declined
 from vending.sales.service.vend import vend
+from vending.values.actor import SYSTEM
 
 
 def set_line(shop: Shop, line_minor: int | None) -> Partner:
@@ -51,6 +53,21 @@ def test_partner_without_a_line_owes_without_limit(shop: Shop) -> None:
     for number in range(3):
         shop.issue(f"k-{number}", minor=1_000_000)
     assert owed_minor(shop) == 3_000_000
+
+
+def test_partner_that_one_person_added_sells_nothing(shop: Shop) -> None:
+    fresh = add_partner(shop.database, "Ghost", KES, by=SYSTEM, clock=shop.clock)
+    assert shop.refuse(shop.request("k-1", partner=fresh)) == "credit_line_exceeded"
+
+
+def test_line_that_grows_from_nothing_counts_from_nothing(shop: Shop) -> None:
+    fresh = add_partner(shop.database, "Kiosk", KES, by=SYSTEM, clock=shop.clock)
+    kiosk = replace(shop, partner=fresh)
+    for line_minor in (5_000, None, 6_000):
+        set_line(kiosk, line_minor)
+    kiosk.issue("k-1", minor=6_000)
+    assert owed_minor(kiosk) == 6_000
+    assert kiosk.refuse(kiosk.request("k-2", minor=300)) == "credit_line_exceeded"
 
 
 def test_sale_beyond_the_line_is_refused_and_a_smaller_one_is_not(shop: Shop) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.books import count_rows, find_broken
+from tests.support.partners import add_unlimited_partner
 from tests.support.shop import KES, TARIFF, Shop, code_of, document_of, pan_of
 from tests.support.tariffs import add_version
 from tests.support.vending_keys import DEMO, DUTK_1993, DUTK_2035, EXPIRED, RETIRED
@@ -15,7 +16,6 @@ from vending.keystore.components import KeyImport
 from vending.ledger.service import read_balances
 from vending.meters.model import MeterKey, MeterState
 from vending.meters.service import change_state, change_tariff, record_key, store_last_tids
-from vending.partners.service import add_partner
 from vending.persistence.engine import Database
 from vending.sales.errors import IdempotencyKeyReusedError
 from vending.sales.model import Answer, Declined, VendRequest
@@ -93,7 +93,7 @@ def test_same_key_with_any_other_body_is_refused(shop: Shop, change: dict[str, o
 
 
 def test_key_belongs_to_its_partner(shop: Shop) -> None:
-    rival = add_partner(shop.database, "Rival", KES, by=SYSTEM, clock=shop.clock)
+    rival = add_unlimited_partner(shop.database, "Rival", KES, clock=shop.clock)
     first = shop.sell(shop.request("k1"))
     second = shop.sell(shop.request("k1", partner=rival))
     assert document_of(first)["id"] != document_of(second)["id"]
@@ -241,7 +241,7 @@ def _quote_of_other_tariff(shop: Shop) -> VendRequest:
 
 
 def _quote_of_other_partner(shop: Shop) -> VendRequest:
-    rival = add_partner(shop.database, "Rival", KES, by=SYSTEM, clock=shop.clock)
+    rival = add_unlimited_partner(shop.database, "Rival", KES, clock=shop.clock)
     return replace(shop.request("k", partner=rival), quote_id=_quoted(shop))
 
 
