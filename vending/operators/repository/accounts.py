@@ -7,7 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy.exc import IntegrityError
 
+from vending.operators.errors import OpenIDRefusedError
 from vending.operators.model import NAME, Operator, OperatorState, person_key
 from vending.operators.permissions import Role
 from vending.operators.tables import operator_roles, operators
@@ -117,8 +119,16 @@ def update_activation(
 def update_openid(
     connection: Connection, operator_id: OperatorId, issuer: str | None, subject: str | None
 ) -> None:
-    """Store which subject of an OpenID provider the account belongs to; None: to none."""
-    _update(connection, operator_id, openid_issuer=issuer, openid_subject=subject)
+    """Store which subject of an OpenID provider the account belongs to; None: to none.
+
+    Raises:
+        OpenIDRefusedError: Another account has just been linked to it; the transaction is void.
+    """
+    try:
+        _update(connection, operator_id, openid_issuer=issuer, openid_subject=subject)
+    except IntegrityError as error:
+        reason = "linked"
+        raise OpenIDRefusedError(reason) from error
 
 
 def insert_roles(

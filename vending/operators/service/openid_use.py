@@ -115,7 +115,8 @@ def link_openid(desk: SignInDesk, by: SignedIn, ticket: str, answer: OpenIDAnswe
         OpenIDNotSetUpError: No provider was set.
         ChallengeRefusedError: The ticket is of no link of the operator's that still holds.
         OpenIDUnavailableError: The provider does not answer, or not as one.
-        OpenIDRefusedError: State, code or token do not hold, or another account is linked.
+        OpenIDRefusedError: State, code or token do not hold, or another account is linked, at the
+            same moment too.
     """
     client = _client_of(desk)
     step = use_up(desk, ticket, StepPurpose.OPENID_LINK, operator_id=by.operator_id)

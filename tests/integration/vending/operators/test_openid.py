@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from vending.operators.errors import (
 from vending.operators.model import SignInMethod
 from vending.operators.openid import DOCUMENT_BYTES_MAX, OpenIDClient, OpenIDProvider
 from vending.operators.permissions import Role
+from vending.operators.repository import accounts
 from vending.operators.service.accounts import lock
 from vending.operators.service.desk import SignInDesk
 from vending.operators.service.openid_use import (
@@ -175,6 +177,25 @@ def test_one_person_of_the_provider_is_one_account(
     unlink_openid(open_desk, linked.signed_in)
     link(open_desk, brian, provider)
     assert enter(open_desk, provider).operator.name == "brian"
+
+
+def test_person_links_two_accounts_at_once_and_gets_one(
+    desk: SignInDesk, provider: Provider
+) -> None:
+    desk = with_client(desk, provider)
+    amina, brian = (activate(desk, name) for name in ("amina", "brian"))
+    with ThreadPoolExecutor(1) as other:
+        with desk.database.unit_of_work() as uow:
+            accounts.update_openid(
+                uow.connection, amina.signed_in.operator_id, provider.issuer, provider.subject
+            )
+            second = other.submit(reason_of, lambda: link(desk, brian, provider))
+            with pytest.raises(TimeoutError):
+                second.result(timeout=1)
+            uow.commit()
+        assert second.result(timeout=20) == "linked"
+    assert desk.openid is not None
+    desk.openid.close()
 
 
 def test_linking_asks_for_a_fresh_second_factor(
