@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from vending.bootstrap import disconnection_rule
+from vending.campaigns.service.settling import retry_command, settle_command
 from vending.cli.access import acting, acting_operator, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
@@ -16,8 +17,6 @@ from vending.commands.service import (
     list_for_person,
     propose_disconnection,
     reconnect,
-    settle,
-    try_again,
 )
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import load_meter
@@ -106,7 +105,7 @@ def list_all(
 def retry(command_id: IdArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Give a command that waits for a person fresh tries: the same token, never a new one."""
     with opened_database(data) as (_, database), database.unit_of_work() as uow:
-        command = try_again(
+        command = retry_command(
             uow.connection,
             CommandId(command_id),
             by=acting(),
@@ -126,7 +125,7 @@ def settle_doubt(
 ) -> None:
     """Finish a command that waits for a person by what the person found out."""
     with opened_database(data) as (_, database), database.unit_of_work() as uow:
-        command = settle(
+        command = settle_command(
             uow.connection,
             CommandId(command_id),
             verdict,

@@ -66,12 +66,12 @@ def note_commands(connection: Connection, changed: Sequence[Command], clock: Clo
         found |= _learn_from_sets(connection, of_sets)
     if of_tokens:
         entered = Move(target=MeterStep.ENTERED, evidence=Evidence.CREDIT_ACCEPTED)
-        found |= dict.fromkeys(_places_shown(connection, of_tokens), entered)
+        found |= dict.fromkeys(find_places_shown(connection, of_tokens), entered)
     if found:
         apply_moves(connection, found, actor=WORKER, clock=clock)
 
 
-def _places_shown(
+def find_places_shown(
     connection: Connection, taken: Sequence[Command]
 ) -> list[tuple[CampaignId, MeterId]]:
     """Return which meters hold their new key, because they took a token made under it."""
@@ -185,8 +185,7 @@ def apply_moves(
         moves += [
             (member, found[campaign_id, one])
             for one, member in members.items()
-            if (campaign_id, one) in sets
-            and may_become(member.step, found[campaign_id, one].target)
+            if (campaign_id, one) in sets and _follows(member.step, found[campaign_id, one].target)
         ]
     entered = [
         sets[member.campaign_id, member.meter_id]
@@ -195,6 +194,11 @@ def apply_moves(
     ]
     _change_register(connection, entered, holdings, moves, actor=actor, clock=clock)
     return take_steps(connection, moves, actor=actor, clock=clock, now=now)
+
+
+def _follows(step: MeterStep, target: MeterStep) -> bool:
+    """Return whether a meter goes there; one that is chased may give more reason for it."""
+    return may_become(step, target) or step is target is MeterStep.NEEDS_CHASE
 
 
 def _hold_back(
