@@ -133,14 +133,26 @@ def insert_meters(
     return connection.execute(select(func.count()).where(in_it)).scalar_one()
 
 
-def list_planned(connection: Connection, campaign_id: CampaignId, *, limit: int) -> list[MeterId]:
-    """Return up to `limit` planned meters of a campaign, in the order of their ids."""
+def list_planned(
+    connection: Connection,
+    campaign_id: CampaignId,
+    *,
+    limit: int,
+    but: Select[Any] | None = None,
+) -> list[MeterId]:
+    """Return up to `limit` planned meters of a campaign, in the order of their ids.
+
+    `but` finds the ids of meters that are passed over.
+    """
     query = (
         select(campaign_meters.c.meter_id)
         .where(campaign_meters.c.campaign_id == campaign_id, IS_PLANNED)
         .order_by(campaign_meters.c.meter_id)
         .limit(limit)
     )
+    if but is not None:
+        is_passed = but.where(but.selected_columns[0] == campaign_meters.c.meter_id)
+        query = query.where(~is_passed.correlate(campaign_meters).exists())
     return [MeterId(row.meter_id) for row in connection.execute(query)]
 
 

@@ -10,14 +10,18 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    and_,
     bindparam,
+    false,
     func,
     insert,
+    or_,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
+from vending.keystore.model import KeyReference
 from vending.meters.errors import TIDNotRaisedError
 from vending.meters.model import (
     Location,
@@ -144,6 +148,13 @@ def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[lis
 def select_fitting(connection: Connection, wanted: MeterFilter) -> Select[Any]:
     """Return the query for the ids of the fitting meters, for an INSERT of another feature."""
     return select(meters.c.id).where(*_fits(connection, wanted)).order_by(meters.c.id)
+
+
+def select_on_keys(keys: Collection[KeyReference]) -> Select[Any]:
+    """Return the query for the ids of meters that hold one of these keys, for another feature."""
+    c = meters.c
+    on_key = [and_(c.sgc == key.sgc.digits, c.krn == key.krn, c.kt == key.kt.value) for key in keys]
+    return select(c.id).where(or_(false(), *on_key))
 
 
 def list_fitting(

@@ -22,6 +22,7 @@ from vending.meters.repository import (
     lock_holdings,
     lock_meters,
     select_fitting,
+    select_on_keys,
     store_last_tids,
     stream_holdings,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "record_keys",
     "register_meter",
     "select_fitting",
+    "select_on_keys",
     "store_last_tids",
     "stream_holdings",
 ]

@@ -11,7 +11,7 @@ make the same set store it once: the second finds the meter no longer planned.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy import Connection
 
@@ -46,7 +46,7 @@ from vending.errors import ErrorKind, VendingError
 from vending.keystore.model import KeyReference
 from vending.keystore.port import KeyChange, KeyChangeRequest
 from vending.meters.model import Meter, MeterKey
-from vending.meters.service import find_meters_by_id, lock_holdings
+from vending.meters.service import find_meters_by_id, lock_holdings, select_on_keys
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.column_types import Json
 from vending.sts.key_change import SECTION_COUNTS
@@ -75,6 +75,14 @@ class BatchResult:
     def progress(self) -> int:
         """Return how many meters are no longer planned."""
         return self.issued + self.skipped + self.failed
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            self.issued + other.issued,
+            self.skipped + other.skipped,
+            self.failed + other.failed,
+            self.held + other.held,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +124,33 @@ def issue_batch(
         CampaignNotFoundError: There is no campaign of this id.
         ModuleError: The security module cannot tell of its keys.
     """
+    total, held = BatchResult(), set[KeyReference]()
+    while total.progress < limit:
+        result, newly_held = _issue_page(office, campaign_id, held, limit=limit - total.progress)
+        total += result
+        if newly_held <= held:
+            break
+        held |= newly_held  # those meters wait; the ones behind them on other keys do not
+    return total
+
+
+def _issue_page(
+    office: CampaignOffice,
+    campaign_id: CampaignId,
+    held: Collection[KeyReference],
+    *,
+    limit: int,
+) -> tuple[BatchResult, set[KeyReference]]:
+    """Issue sets of meters on keys that are not held; return the keys found to be held as well."""
     now = office.clock.now()
     with office.database.read() as connection:
         campaign = load_campaign(connection, campaign_id)
         if campaign.state is not CampaignState.RUNNING:
-            return BatchResult()
-        ids = repository.list_planned(connection, campaign_id, limit=limit)
+            return BatchResult(), set()
+        passed_over = select_on_keys(held) if held else None
+        ids = repository.list_planned(connection, campaign_id, limit=limit, but=passed_over)
         if not ids:
-            return BatchResult()
+            return BatchResult(), set()
         meters = find_meters_by_id(connection, ids)
         out = repository.find_out(connection, ids)
     prepared = _prepare(office, campaign, [meters[one] for one in ids], out, now)
@@ -199,17 +226,19 @@ def _set_of(
 
 def _store(
     office: CampaignOffice, campaign: Campaign, prepared: _Prepared, now: datetime
-) -> BatchResult:
-    """Store what was made, for those meters of which nothing has changed since they were read."""
+) -> tuple[BatchResult, set[KeyReference]]:
+    """Store what was made, for those meters of which nothing has changed since they were read.
+
+    Return also the old keys whose sets a switch or a ceiling holds back.
+    """
     with office.database.unit_of_work() as uow:
         connection = uow.connection
         held = repository.hold_campaign(connection, campaign.id)
         if held is None or held.state is not CampaignState.RUNNING:
-            return BatchResult()
+            return BatchResult(), set()
         fresh = _lock_unchanged(connection, campaign.id, prepared)
-        allowed, over = _charge(
-            connection, office, [m for m in prepared.made if m in fresh], prepared, now
-        )
+        asked = [one for one in prepared.made if one in fresh]
+        allowed, over = _charge(connection, office, asked, prepared, now)
         repository.insert_sets(connection, [prepared.made[one] for one in allowed])
         repository.mark_issued(connection, campaign.id, allowed, now=now)
         failed = _failures(fresh, prepared)
@@ -234,7 +263,8 @@ def _store(
         _record(connection, office, campaign.id, result)
         uow.commit()
     note_reached(office.database, over, office.policy, now=now)
-    return result
+    held_back = set(asked) - set(allowed)
+    return result, {register_of_key(prepared.made[one][0].old) for one in held_back}
 
 
 def _lock_unchanged(

@@ -9,6 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.support.campaigns import Fleet
 from tests.support.slow_security_module import Fault, Refuse, SlowSecurityModule
+from tests.support.vending_keys import DUTK_1993
+from vending.campaigns import repository
 from vending.campaigns.errors import (
     CampaignMeterNotFoundError,
     CampaignMeterStateError,
@@ -24,9 +26,10 @@ from vending.campaigns.service.running import cancel_campaign, pause_campaign, r
 from vending.custody.model import Ceiling, StopTarget, UseClass
 from vending.custody.service.switches import stop
 from vending.keystore.errors import KeyChangeError
+from vending.keystore.model import KeyReference
 from vending.meters.model import MeterFilter
 from vending.meters.service import change_link
-from vending.sts import SGC
+from vending.sts import SGC, KeyType
 from vending.values.actor import SYSTEM
 
 
@@ -51,6 +54,49 @@ def test_kill_switch_holds_sets_back_and_none_is_lost(fleet: Fleet) -> None:
     )
     assert issue_due(fleet.office) == 0
     assert fleet.steps(campaign.id) == {MeterStep.PLANNED: 4}
+
+
+def test_kill_switch_on_one_key_lets_meters_on_others_go_on(fleet: Fleet) -> None:
+    fleet.clock.advance(timedelta(seconds=1))
+    place = fleet.shop.add_meter(DUTK_1993)  # behind those of the stopped key
+    campaign = fleet.start(fleet.draft())
+    stop(
+        fleet.database,
+        fleet.engineer,
+        StopTarget.key(KeyReference(SGC("201457"), 1, KeyType.DUTK)),
+        reason="key leaked",
+        clock=fleet.clock,
+    )
+    result = issue_batch(fleet.office, campaign.id, limit=2)
+    assert (result.issued, result.held) == (1, 2)
+    with fleet.database.read() as connection:
+        found = repository.find_sets_out(connection, [fleet.shop.meters[place].id])
+    assert len(found) == 1
+    assert issue_batch(fleet.office, campaign.id, limit=2).progress == 0
+    assert fleet.steps(campaign.id) == {MeterStep.ISSUED: 1, MeterStep.PLANNED: 4}
+
+
+def test_kill_switch_on_a_new_key_lets_meters_to_others_go_on(fleet: Fleet) -> None:
+    fleet.shop.add_meter(DUTK_1993)
+    campaign = fleet.start(fleet.draft())
+    stop(
+        fleet.database,
+        fleet.engineer,
+        StopTarget.key(KeyReference(SGC("201457"), 2, KeyType.DUTK)),
+        reason="key leaked",
+        clock=fleet.clock,
+    )
+    assert issue_batch(fleet.office, campaign.id, limit=2).issued == 1
+
+
+def test_reached_ceiling_of_one_key_lets_meters_on_others_go_on(fleet: Fleet) -> None:
+    fleet.shop.add_meter(DUTK_1993)
+    policy = replace(fleet.shop.desk.policy, defaults={UseClass.MANAGEMENT: Ceiling(token_count=5)})
+    office = replace(fleet.office, policy=policy)
+    campaign = fleet.start(fleet.draft())
+    assert issue_batch(office, campaign.id, limit=2).issued == 2
+    assert issue_batch(office, campaign.id, limit=2).issued == 1
+    assert fleet.steps(campaign.id) == {MeterStep.ISSUED: 3, MeterStep.PLANNED: 2}
 
 
 def test_ceiling_of_management_tokens_holds_for_sets(fleet: Fleet) -> None:
