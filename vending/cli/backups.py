@@ -133,7 +133,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Read a backup from end to end with the keys of two custodians."""
-    report = reading.verify_backup(file, _load_keys(custodian, passphrase_file or []))
+    report = reading.verify_backup(file, load_custodian_keys(custodian, passphrase_file or []))
     print_document({"file": str(file), **_report_row(report)}, as_json=as_json)
 
 
@@ -242,7 +242,7 @@ def restore(
     VENDING_KEY_STORE_KEY_FILE; with neither, a key file is made in the data folder.
     """
     settings = read_settings(data)
-    keys = _load_keys(custodian, passphrase_file or [])
+    keys = load_custodian_keys(custodian, passphrase_file or [])
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = create_database(settings.effective_database_url, create_folder=True)
     try:
@@ -373,7 +373,10 @@ def _unlock_for_restore(settings: Settings) -> Unlock:
     return KeyFile(path) if path.exists() else KeyFile.create(path)
 
 
-def _load_keys(paths: Sequence[Path], passphrase_files: Sequence[Path]) -> list[CustodianKey]:
+def load_custodian_keys(
+    paths: Sequence[Path], passphrase_files: Sequence[Path]
+) -> list[CustodianKey]:
+    """Return the keys in the files of custodians, each opened with its passphrase."""
     keys = []
     for place, path in enumerate(paths):
         name = name_in_key_file(path)

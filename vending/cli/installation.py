@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 from alembic.util import CommandError
 
+from vending.backups.service.custodians import require_witnesses
 from vending.bootstrap import open_database
 from vending.cli.access import acting, host
 from vending.cli.arguments import parse_currency
+from vending.cli.backups import PassphraseOption, load_custodian_keys
 from vending.cli.context import DataOption, read_settings
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.cli.people import invitation_row
@@ -78,13 +80,22 @@ def init(
             help="Login name of one of the first two administrators, or NAME=PERSON; twice.",
         ),
     ] = None,
+    custodian: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--custodian",
+            help="Key file of a custodian of backups, twice, where two were administrators before.",
+        ),
+    ] = None,
+    passphrase_file: PassphraseOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a new installation: data folder, tables, key store, and two administrators.
 
     Each administrator gets an activation code, printed once, for `vending activate`; as long as
-    two are not active, init with the names of those who are not makes new codes.
+    two are not active, init with the names of those who are not makes new codes. Once two were
+    active, that takes the keys of two custodians of backups.
 
     The key store opens with VENDING_KEY_STORE_PASSPHRASE_FILE or VENDING_KEY_STORE_KEY_FILE; with
     neither, the PKCS#11 token where one is chosen does, else a key file made in the data folder.
@@ -105,13 +116,16 @@ def init(
     try:
         migrate.upgrade(database)
         _require_people(database, people)
+        is_witnessed = _see_custodians(database, custodian or [], passphrase_file or [])
         unlock, made_file = _unlock_for_new_store(settings)
         try:
             create_store(database, unlock, data_folder=settings.data_dir, clock=clock)
         except KeyStoreExistsError:
             print_note("The key store was made before and stays as it is.", as_json=as_json)
         invited = (
-            create_first_administrators(database, people, by=acting(), clock=clock)
+            create_first_administrators(
+                database, people, by=acting(), clock=clock, witnessed=is_witnessed
+            )
             if people
             else []
         )
@@ -130,6 +144,18 @@ def init(
             "no key and no token can be read again.",
             as_json=as_json,
         )
+
+
+def _see_custodians(
+    database: Database, paths: Sequence[Path], passphrase_files: Sequence[Path]
+) -> bool:
+    """Return whether two custodians have shown their keys; False: none was named."""
+    if not paths:
+        return False
+    keys = load_custodian_keys(paths, passphrase_files)
+    with database.read() as connection:
+        require_witnesses(connection, keys)
+    return True
 
 
 def _print_made(

@@ -87,6 +87,23 @@ class AdministratorsExistError(VendingError):
         super().__init__("there are two administrators already")
 
 
+class CustodiansWantedError(VendingError):
+    """Two administrators were at work here; the machine alone makes no other of them any more.
+
+    One of them could lock the other and, with the machine, be two: a lone person who gives roles.
+    """
+
+    kind: ClassVar[ErrorKind] = ErrorKind.FORBIDDEN
+    code: ClassVar[str] = "custodians_wanted"
+    remedy: ClassVar[str] = (
+        "Repeat with --custodian and the key file of each of two custodians of backups; with two "
+        "administrators who sign in, ask for the role instead."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("another administrator takes the keys of two custodians of backups")
+
+
 class OwnAccountError(VendingError):
     """Nobody does this to their own account."""
 

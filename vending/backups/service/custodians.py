@@ -1,11 +1,13 @@
 """Who may open backups: named by two people, since who adds custodians could add himself twice."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.service import redeem, request_approval
 from vending.backups import repository
-from vending.backups.custodian_keys import require_name
+from vending.backups.custodian_keys import CustodianKey, require_name
 from vending.backups.errors import (
     CustodianCountError,
     CustodianExistsError,
@@ -123,6 +125,22 @@ def require_custodians(connection: Connection) -> list[Custodian]:
         count = len(present)
         raise CustodianCountError(count, count_min=CUSTODIANS_MIN, count_max=CUSTODIANS_MAX)
     return present
+
+
+def require_witnesses(connection: Connection, keys: Sequence[CustodianKey]) -> None:
+    """Go on only with the keys of two who are custodians now.
+
+    Raises:
+        CustodianNotFoundError: A key is no present custodian's.
+        CustodianCountError: They are fewer than two.
+    """
+    present = {one.public_key for one in repository.list_custodians(connection)}
+    for key in keys:
+        if key.public_key not in present:
+            raise CustodianNotFoundError(key.name)
+    count = len({key.public_key for key in keys})
+    if count < CUSTODIANS_MIN:
+        raise CustodianCountError(count, count_min=CUSTODIANS_MIN, count_max=CUSTODIANS_MAX)
 
 
 def _adding(connection: Connection, who: Custodian) -> Act:

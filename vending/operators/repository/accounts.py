@@ -1,9 +1,9 @@
 """Every query on operators and their roles."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
@@ -13,9 +13,12 @@ from vending.operators.errors import OpenIDRefusedError
 from vending.operators.model import NAME, Operator, OperatorState, person_key
 from vending.operators.permissions import Role
 from vending.operators.tables import operator_roles, operators
+from vending.persistence.audit import audit_events
 from vending.persistence.bulk import insert_rows, is_one_of
 from vending.persistence.upsert import insert_or_ignore
 from vending.values.identifiers import OperatorId
+
+_APPOINTING: Final = ("operator.created", "operator.roles-changed", "operator.activated")
 
 
 def insert_operator(connection: Connection, operator: Operator) -> bool:
@@ -114,6 +117,23 @@ def update_activation(
 ) -> None:
     """Store which activation code the account waits for; None: for none."""
     _update(connection, operator_id, activation_digest=digest, activation_ends_at=ends_at)
+
+
+def count_once_administrators(connection: Connection) -> int:
+    """Return how many accounts were administrators and active at some time, by the audit log."""
+    query = select(audit_events.c.subject, audit_events.c.action, audit_events.c.details)
+    told = connection.execute(query.where(audit_events.c.action.in_(_APPOINTING))).all()
+    activated = {row.subject for row in told if row.action == "operator.activated"}
+    appointed = {
+        row.subject
+        for row in told
+        if Role.ADMINISTRATOR in _granted(row.details if isinstance(row.details, dict) else {})
+    }
+    return len(activated & appointed)
+
+
+def _granted(details: Mapping[str, object]) -> list[str]:
+    return str(details.get("granted") or details.get("roles") or "").split()
 
 
 def update_openid(

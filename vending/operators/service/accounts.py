@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from vending.operators import one_time_codes
 from vending.operators.errors import (
     AdministratorsExistError,
+    CustodiansWantedError,
     OperatorInvalidError,
     OperatorNameTakenError,
     OperatorNotFoundError,
@@ -108,21 +109,31 @@ def create_operator(
 
 
 def create_first_administrators(
-    database: Database, people: Sequence[NewOperator], *, by: Actor, clock: Clock
+    database: Database,
+    people: Sequence[NewOperator],
+    *,
+    by: Actor,
+    clock: Clock,
+    witnessed: bool = False,
 ) -> list[Invitation]:
     """Invite the first two administrators; the codes in the answer are shown once.
 
     They may be invited again, and one who never came be replaced, for as long as there are no two
-    active administrators: without two, nobody can be given a role.
+    active administrators: without two, nobody can be given a role. Once two were, whoever has
+    the machine does it no more unless `witnessed`: two custodians of backups have shown their keys.
 
     Raises:
         AdministratorsExistError: There are two already.
+        CustodiansWantedError: There once were two, and no custodians are there to see it.
         OperatorInvalidError: A name or person is outside its limits, or both are one person's.
         OperatorStateError: One of the accounts is active or locked.
     """
     with database.unit_of_work() as uow:
         administrators = accounts.list_operators_with_role(uow.connection, Role.ADMINISTRATOR)
         _require_two_people(administrators, people)
+        once_count = accounts.count_once_administrators(uow.connection)
+        if once_count >= FIRST_ADMINISTRATORS and not witnessed:
+            raise CustodiansWantedError
         names = {new.name for new in people}
         for operator in administrators:
             if operator.state is OperatorState.INVITED and operator.name not in names:

@@ -6,9 +6,12 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from tests.support.authenticators import CodeApp
 from tests.support.people import LONG, operator_named, session_token_for, sign_in_as
+from tests.support.sign_in import HERE
 from vending.operators.errors import (
     AdministratorsExistError,
+    CustodiansWantedError,
     OperatorInvalidError,
     OperatorNameTakenError,
     OperatorNotFoundError,
@@ -32,7 +35,9 @@ from vending.operators.service.accounts import (
     reset_sign_in,
     unlock,
 )
-from vending.operators.service.sessions import authenticate
+from vending.operators.service.activation import begin_activation, finish_activation
+from vending.operators.service.desk import SignInDesk
+from vending.operators.service.sessions import authenticate, to_signed_in
 from vending.operators.tables import operators
 from vending.persistence.audit import audit_events
 from vending.persistence.engine import Database
@@ -204,6 +209,34 @@ def test_second_administrator_is_replaced_when_one_is_left(
         create_first_administrators(
             database, [NewOperator("amina2", AMINA.person)], by=HOST, clock=fixed_clock
         )
+
+
+def test_administrator_with_the_machine_is_not_two(
+    sqlite_desk: SignInDesk, fixed_clock: FixedClock
+) -> None:
+    """Else one locks or resets the other, and makes the machine appoint a second self."""
+    database = sqlite_desk.database
+    invited = create_first_administrators(database, [AMINA, BRIAN], by=HOST, clock=fixed_clock)
+    again = create_first_administrators(database, [AMINA, BRIAN], by=HOST, clock=fixed_clock)
+    assert len(again) == len(invited)
+    people = []
+    for each in again:
+        begun = begin_activation(sqlite_desk, each.code, "lamp river cedar 71", HERE)
+        code = CodeApp(begun.enrolment.secret, fixed_clock).code()
+        people.append(finish_activation(sqlite_desk, begun.ticket, code, HERE).signed_in)
+    amina, brian = (to_signed_in(one.operator, one.opened.session) for one in people)
+
+    lock(database, amina, brian.operator_id, clock=fixed_clock)
+    with pytest.raises(CustodiansWantedError):
+        create_first_administrators(database, [CAROL], by=HOST, clock=fixed_clock)
+    unlock(database, amina, brian.operator_id, clock=fixed_clock)
+    reset_sign_in(database, amina, brian.operator_id, clock=fixed_clock)
+    with pytest.raises(CustodiansWantedError):
+        create_first_administrators(database, [CAROL], by=HOST, clock=fixed_clock)
+    (seen,) = create_first_administrators(
+        database, [CAROL], by=HOST, clock=fixed_clock, witnessed=True
+    )
+    assert seen.operator.roles == {Role.ADMINISTRATOR}
 
 
 def test_active_account_is_not_appointed_from_the_machine(
