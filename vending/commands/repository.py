@@ -107,11 +107,17 @@ def lock_superseded(connection: Connection, *, now: datetime, limit: int) -> lis
 
 
 def lock_due(
-    connection: Connection, *, now: datetime, limit: int, may_disconnect: bool
+    connection: Connection,
+    *,
+    now: datetime,
+    limit: int,
+    may_disconnect: bool,
+    consent_after: datetime,
 ) -> list[Command]:
     """Return, locked, the oldest due command of each meter that has none sent.
 
-    While relays may not be opened, a disconnection without an approval waits, and holds up nothing.
+    While relays may not be opened, a disconnection without an approval waits, and holds up nothing;
+    so does one that was queued before `consent_after`, and tried again since.
     A key change waits for the tokens that were queued before it, and later tokens wait for the
     key change: on the other side of it the meter would not read them.
     """
@@ -119,7 +125,11 @@ def lock_due(
         true()
         if may_disconnect
         else or_(
-            commands.c.kind != CommandKind.DISCONNECT.value, commands.c.approval_id.is_not(None)
+            commands.c.kind != CommandKind.DISCONNECT.value,
+            and_(
+                commands.c.approval_id.is_not(None),
+                commands.c.created_at > consent_after,
+            ),
         )
     )
     sent = commands.alias("sent")

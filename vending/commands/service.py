@@ -186,7 +186,8 @@ def lease_due(
 
     Ends first what must not be sent any more: commands whose time is over, and orders for a relay
     that a newer one has replaced. A disconnection that nobody else approved waits for the hours of
-    the rule, however early it was queued.
+    the rule, however early it was queued; consent holds for the command's first day, not for what
+    one person has tried again since.
     """
     assert 1 <= limit <= BATCH_COUNT_MAX, "a lease is bounded"
     repository.serialise_leases(connection)
@@ -194,7 +195,13 @@ def lease_due(
     _store(connection, overdue, lambda each: rules.run_out(each, now))
     older = repository.lock_superseded(connection, now=now, limit=HOUSEKEEPING_COUNT_MAX)
     _store(connection, older, lambda each: rules.supersede(each, now))
-    due = repository.lock_due(connection, now=now, limit=limit, may_disconnect=rule.allows(now))
+    due = repository.lock_due(
+        connection,
+        now=now,
+        limit=limit,
+        may_disconnect=rule.allows(now),
+        consent_after=now - rules.LIFETIMES[CommandKind.DISCONNECT],
+    )
     return _store(connection, due, lambda each: rules.send(each, now))
 
 

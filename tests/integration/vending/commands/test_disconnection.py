@@ -13,7 +13,14 @@ from vending.commands.errors import (
     DisconnectionHoursError,
     MeterUnreachableError,
 )
-from vending.commands.model import Command, CommandKind, DisconnectionRule, RelayOrder
+from vending.commands.model import (
+    Command,
+    CommandKind,
+    DisconnectionRule,
+    RelayOrder,
+    TryOutcome,
+    TryResult,
+)
 from vending.meters.model import Meter
 from vending.operators.errors import PermissionDeniedError
 from vending.operators.model import SignedIn
@@ -124,6 +131,27 @@ def test_held_order_leaves_when_the_hours_come_again(
     town.clock.advance(timedelta(hours=2))
     assert lease(town) == []
     town.clock.advance(timedelta(hours=20))
+    assert lease(town) == [CommandKind.DISCONNECT]
+
+
+def test_one_person_does_not_renew_the_consent_of_two(
+    town: Town, meter: Meter, collector: SignedIn
+) -> None:
+    """A retry gives a command time anew; whoever agreed agreed to that day."""
+    town.clock.advance(timedelta(hours=4))
+    cut_off(town, meter, collector, approved(town, meter, collector))
+    with town.database.unit_of_work() as uow:
+        (sent,) = commands.lease_due(uow.connection, town.clock.now(), 5, rule=MORNING)
+        report = commands.TryReport(sent, TryResult(TryOutcome.UNKNOWN, "link_timeout"))
+        commands.record_results(uow.connection, [report], town.clock.now())
+        uow.commit()
+    town.clock.advance(timedelta(days=5))
+    assert lease(town) == []
+    with town.database.unit_of_work() as uow:
+        commands.try_again(uow.connection, sent.id, by=collector.actor, clock=town.clock)
+        uow.commit()
+    assert lease(town) == [], "outside the rule"
+    town.clock.advance(timedelta(hours=17))
     assert lease(town) == [CommandKind.DISCONNECT]
 
 
