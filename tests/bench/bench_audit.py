@@ -104,14 +104,10 @@ def hash_plainly(database: Database, keys: ChainKeys) -> float:
     del keys
     spent_s = 0.0
     with database.read() as connection:
-        after: uuid.UUID | None = None
-        while rows := list(read_events(connection, after, FILL_MAX)):
-            after = uuid.UUID(bytes=rows[-1][4:20])
+        for rows in read_events(connection, FILL_MAX):
             spent_s += _hash_all(rows)
-        position = 0
-        while rows := list(read_links(connection, position, FILL_MAX)):
-            position = int.from_bytes(rows[-1][4:12])
-            spent_s += _hash_all(rows)
+        for links in read_links(connection, FILL_MAX):
+            spent_s += _hash_all([message for *_, message in links])
     return spent_s
 
 

@@ -56,6 +56,12 @@ class Superuser:
         self.heads = self.connection.execute(heads).all()
         self.last = self.links[-1].position
 
+    def run(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+    def literal(self, event_id: uuid.UUID) -> str:
+        return f"x'{event_id.hex}'" if is_sqlite(self.connection.dialect) else f"'{event_id}'"
+
     def any_link(self) -> Any:  # noqa: ANN401 # SQLAlchemy's row
         return self.rng.choice(self.links)
 
@@ -326,6 +332,42 @@ def empty_queue(by: Superuser) -> Expected:
     return _named((K.EVENT_INSERTED, None, waiting["id"]))
 
 
+def date_outside_all_calendars(by: Superuser) -> Expected:
+    """An instant that no datetime holds, in an event or in a head."""
+    instant = "-9223372036854775808" if is_sqlite(by.connection.dialect) else "'-infinity'"
+    link, head = by.any_link(), by.rng.choice(by.heads)
+    if by.rng.random() < 0.5:
+        by.run(f"UPDATE audit_heads SET sealed_at = {instant} WHERE position = {head.position}")  # noqa: S608 # our own names
+        return _named((K.HEAD_CHANGED, head.position, None))
+    by.run(f"UPDATE audit_events SET at = {instant} WHERE id = {by.literal(link.event_id)}")  # noqa: S608 # our own names
+    return _named((K.EVENT_CHANGED, link.position, link.event_id))
+
+
+def renumber_link_to_the_limit(by: Superuser) -> Expected:
+    """A position beside which there is no other."""
+    link = by.any_link()
+    by.set_link(link.position, position=(1 << 63) - 1)
+    return _named((K.LINK_MOVED, (1 << 63) - 1, link.event_id))
+
+
+def edit_kind_of_no_size(by: Superuser) -> Expected:
+    """A kind that has not the size of one, where the database takes it."""
+    link = by.any_link()
+    kind = 70_000 if is_sqlite(by.connection.dialect) else -1
+    by.run(f"UPDATE audit_links SET kind = {kind} WHERE position = {link.position}")  # noqa: S608 # our own names
+    return _named((K.LINK_CHANGED, link.position, link.event_id))
+
+
+def shorten_event_id(by: Superuser) -> Expected:
+    """An id that is none, where the database takes it; or another one."""
+    link = by.any_link()
+    if not is_sqlite(by.connection.dialect):
+        return edit_event_id(by)
+    short = by.bytes(by.rng.choice([0, 1, 15, 17])).hex()
+    by.run(f"UPDATE audit_events SET id = x'{short}' WHERE id = {by.literal(link.event_id)}")  # noqa: S608 # our own names
+    return _named((K.EVENT_CHANGED, link.position, link.event_id))
+
+
 TAMPERINGS: Final[Mapping[str, Callable[[Superuser], Expected]]] = MappingProxyType(
     {
         function.__name__: function
@@ -354,6 +396,10 @@ TAMPERINGS: Final[Mapping[str, Callable[[Superuser], Expected]]] = MappingProxyT
             delete_head,
             rewrite_heads,
             empty_queue,
+            date_outside_all_calendars,
+            renumber_link_to_the_limit,
+            edit_kind_of_no_size,
+            shorten_event_id,
         )
     }
 )

@@ -7,13 +7,22 @@ the driver's own cursor, and each row is joined here. Neither makes an object of
 import struct
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from vending.audit.model import EventFilter, Head, Link, RecordedEvent, Waiting
-from vending.audit.rules import EVENT_COLUMNS, MAC_BYTES, encode_columns, link_message
+from vending.audit.rules import (
+    EVENT_COLUMNS,
+    LINK_ROW,
+    LINK_TAIL_BYTES,
+    MAC_BYTES,
+    decode_columns,
+    encode_columns,
+    link_message,
+)
 from vending.audit.tables import KEY_ID, audit_heads, audit_keys, audit_links
 from vending.persistence.audit import audit_events, audit_queue
 from vending.persistence.bulk import insert_rows, is_one_of
@@ -34,12 +43,13 @@ _NULL: Final = b"\xff\xff\xff\xff"
 _EIGHT: Final = (8).to_bytes(4)
 _THIRTY_TWO: Final = (32).to_bytes(4)
 _EVENTS: Final = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
-_EVENTS_ON_SQLITE: Final = ", ".join(
-    f"e.{name}" if name in {"id", "at", "actor_id", "session_id"} else f"CAST(e.{name} AS BLOB)"
-    for name in EVENT_COLUMNS
-)
+_BLOBS: Final = frozenset({"id", "actor_id", "session_id"})
+_PREFIXES_MAX: Final = 4_096
+"""Different actors with different actions whose columns are kept joined."""
 _LINKS: Final = "position, kind, event_id, event_mac, link"
 _HEADS: Final = "position, previous_position, link, sealed_at, signature, mac"
+_LAST_POSITION: Final = ((1 << 63) - 1).to_bytes(8)
+"""Of a row whose position is no number."""
 _WAITING_ID_BYTES: Final = 4 + 16
 _IS_SEALED_BYTES: Final = 4 + 2
 
@@ -55,24 +65,45 @@ _SIZES: Final = _Sizes({size: size.to_bytes(4) for size in range(1_024)})
 
 RowWriter = Callable[[Sequence[Any]], bytes]
 """Joins the columns that SQLite's driver gave; `Any`: the driver has no types for them."""
+LinkRow = tuple[int, int, bytes, bytes, bytes, bytes]
+"""Position, kind, event id, event code, link, and the message that the link is made over."""
 
 
 # --- rows as bytes -----------------------------------------------------------------------------
-def read_events(connection: Connection, after: UUID | None, limit: int) -> Iterator[bytes]:
-    """Yield events in the order of their ids, each as its bytes."""
-    columns = _EVENTS_ON_SQLITE if is_sqlite(connection.dialect) else _EVENTS
-    where = "" if after is None else f"WHERE e.id > {_id_literal(connection, after)}"
-    query = f"SELECT {columns} FROM audit_events e {where} ORDER BY e.id LIMIT {limit:d}"  # noqa: S608 # made of our own names and numbers
-    return _read_rows(connection, query, write_event)
+def read_events(connection: Connection, limit: int) -> Iterator[list[bytes]]:
+    """Yield chunks of events in the order of their ids, each event as its bytes.
+
+    Rows that bear one id, which only a table without its primary key holds, are all yielded.
+    """
+    if is_sqlite(connection.dialect):
+        query = f"SELECT {_sqlite_events(connection)} FROM audit_events e ORDER BY e.id"  # noqa: S608 # made of our own names
+        yield from _chunks(_read_rows(connection, query, _EventWriter()), limit)
+        return
+
+    def select_from(last: bytes | None, comparison: str) -> str:
+        where = "" if last is None else f"WHERE e.id {comparison} '{UUID(bytes=last)}'::uuid"
+        return f"SELECT {_EVENTS} FROM audit_events e {where} ORDER BY e.id"  # noqa: S608 # made of our own names and an id
+
+    yield from _pages(connection, select_from, slice(4, 20), limit)
 
 
-def read_links(connection: Connection, after: int, limit: int) -> Iterator[bytes]:
-    """Yield links in the order of their positions, each as its bytes."""
-    query = (
-        f"SELECT {_LINKS} FROM audit_links WHERE position > {after:d}"  # noqa: S608 # made of our own names and numbers
-        f" ORDER BY position LIMIT {limit:d}"
-    )
-    return _read_rows(connection, query, write_link)
+def read_links(connection: Connection, limit: int) -> Iterator[list[LinkRow]]:
+    """Yield chunks of links in the order of their positions."""
+    if is_sqlite(connection.dialect):
+        query = f"SELECT {_LINKS} FROM audit_links ORDER BY position"  # noqa: S608 # made of our own names
+        driver: Any = connection.connection.driver_connection
+        rows: Iterator[Sequence[Any]] = driver.execute(query)
+        while chunk := [_take_link(row) for row in islice(rows, limit)]:
+            yield chunk
+        return
+
+    def select_from(last: bytes | None, comparison: str) -> str:
+        after = "" if last is None else int.from_bytes(last, signed=True)
+        where = "" if last is None else f"WHERE position {comparison} {after}"
+        return f"SELECT {_LINKS} FROM audit_links {where} ORDER BY position"  # noqa: S608 # made of our own names and a number
+
+    for page in _pages(connection, select_from, slice(4, 12), limit):
+        yield [_split_link(row) for row in page]
 
 
 def read_heads(connection: Connection, after: int, limit: int) -> Iterator[bytes]:
@@ -86,7 +117,7 @@ def read_heads(connection: Connection, after: int, limit: int) -> Iterator[bytes
 
 def list_waiting(connection: Connection, limit: int) -> list[Waiting]:
     """Return the events at the front of the queue, in its order; one statement, one snapshot."""
-    columns = _EVENTS_ON_SQLITE if is_sqlite(connection.dialect) else _EVENTS
+    columns = _sqlite_events(connection) if is_sqlite(connection.dialect) else _EVENTS
     query = (
         "SELECT q.event_id, CAST(CASE WHEN l.position IS NULL THEN 0 ELSE 1 END AS smallint),"  # noqa: S608 # made of our own names and numbers
         f" {columns}"
@@ -108,39 +139,114 @@ def _waiting_of(row: bytes) -> Waiting:
 
 
 def write_event(row: Sequence[Any]) -> bytes:
-    """Return an event of SQLite as its bytes, as `encode_columns` would, written out for speed."""
-    event_id, at_us, kind, name, actor_id, session_id, action, subject, details = row
-    size = _SIZES.__getitem__
-    return b"".join(
-        (
-            size(len(event_id)),
-            event_id,
-            _EIGHT,
-            (at_us - _POSTGRES_EPOCH_US).to_bytes(8, signed=True),
-            size(len(kind)),
-            kind,
-            size(len(name)),
-            name,
-            _NULL if actor_id is None else size(len(actor_id)) + actor_id,
-            _NULL if session_id is None else size(len(session_id)) + session_id,
-            size(len(action)),
-            action,
-            size(len(subject)),
-            subject,
-            size(len(details)),
-            details,
+    """Return an event of SQLite as its bytes, as `encode_columns` would; `at` counts from 2000."""
+    return _EventWriter()(row)
+
+
+class _EventWriter:
+    """Writes events of SQLite; the columns that many of them share are joined once."""
+
+    __slots__ = ("_joined",)
+
+    def __init__(self) -> None:
+        self._joined: dict[tuple[Any, ...], bytes] = {}
+
+    def __call__(self, row: Sequence[Any]) -> bytes:
+        event_id, at_us, kind, name, actor_id, session_id, action, subject, details = row
+        shared = (kind, name, actor_id, session_id, action)
+        joined = self._joined.get(shared)
+        if joined is None:
+            joined = self._join(shared)
+        return b"".join(
+            (
+                _SIZES[len(event_id)],
+                event_id,
+                _EIGHT,
+                at_us.to_bytes(8, "big", signed=True),
+                joined,
+                _SIZES[len(subject)],
+                subject,
+                _SIZES[len(details)],
+                details,
+            )
         )
+
+    def _join(self, shared: tuple[Any, ...]) -> bytes:
+        kind, name, _, _, action = shared
+        if None in {kind, name, action}:
+            message = "a column that always has a value has none"
+            raise TypeError(message)
+        if len(self._joined) >= _PREFIXES_MAX:
+            self._joined.clear()
+        self._joined[shared] = encode_columns(shared)
+        return self._joined[shared]
+
+
+def _sqlite_events(connection: Connection) -> str:
+    """Return the columns of events on SQLite, whose text is taken as the bytes it is.
+
+    Only in a STRICT table has a column one type. In another one, which somebody made in its place,
+    a value of another type is given as NULL, which no such column holds.
+    """
+    driver: Any = connection.connection.driver_connection
+    strict = "SELECT 1 FROM pragma_table_list WHERE name = 'audit_events' AND strict"
+    is_strict = driver.execute(strict).fetchone() is not None
+    return ", ".join(_sqlite_column(name, is_strict=is_strict) for name in EVENT_COLUMNS)
+
+
+def _sqlite_column(name: str, *, is_strict: bool) -> str:
+    if name in _BLOBS:
+        return f"e.{name}"
+    if name == "at":
+        taken, kind = f"e.at - {_POSTGRES_EPOCH_US}", "integer"
+    else:
+        taken, kind = f"CAST(e.{name} AS BLOB)", "text"
+    return taken if is_strict else f"CASE typeof(e.{name}) WHEN '{kind}' THEN {taken} END"
+
+
+def _take_link(row: Sequence[Any]) -> LinkRow:
+    """Return a link of SQLite."""
+    position, kind, event_id, event_mac, link = row
+    try:
+        if len(event_mac) == len(link) == MAC_BYTES == 2 * len(event_id):
+            message = link_message(position, kind, event_id, event_mac)
+            return position, kind, event_id, event_mac, link, message
+    except (TypeError, struct.error):
+        pass  # of another type, or a number that is too large
+    # Packing would pad them, and a shortened column would look whole.
+    return _split_link(encode_columns([_position_bytes(position), *map(_any_bytes, row[1:])]))
+
+
+def _split_link(row: bytes) -> LinkRow:
+    """Return the link whose bytes these are; what is torn is filled up."""
+    try:
+        return *LINK_ROW.unpack(row), row[:-LINK_TAIL_BYTES]
+    except struct.error:
+        position, kind, event_id, event_mac, link = (one or b"" for one in decode_columns(row))
+    return (
+        int.from_bytes(position, signed=True),
+        int.from_bytes(kind, signed=True) if kind else -1,
+        event_id.ljust(16, b"\0")[:16],
+        event_mac,
+        link,
+        # Not even by its message can it be taken for one that is whole.
+        row + b"torn",
     )
 
 
-def write_link(row: Sequence[Any]) -> bytes:
-    """Return a link of SQLite as its bytes."""
-    position, kind, event_id, event_mac, link = row
-    if not len(event_mac) == len(link) == MAC_BYTES == 2 * len(event_id):
-        # Packing would pad them, and a shortened column would look whole.
-        numbers = position.to_bytes(8, signed=True), kind.to_bytes(2, signed=True)
-        return encode_columns([*numbers, event_id, event_mac, link])
-    return b"".join((link_message(position, kind, event_id, event_mac), _THIRTY_TWO, link))
+def _position_bytes(position: object) -> bytes:
+    return position.to_bytes(8, signed=True) if isinstance(position, int) else _LAST_POSITION
+
+
+def _any_bytes(value: object) -> bytes | None:
+    """Return any value of SQLite as bytes; a number as more of them than a column of ours has."""
+    match value:
+        case bytes() | None:
+            return value
+        case int():
+            return value.to_bytes(16, signed=True)
+        case _:
+            return str(value).encode(errors="replace")
 
 
 def write_head(row: Sequence[Any]) -> bytes:
@@ -148,7 +254,7 @@ def write_head(row: Sequence[Any]) -> bytes:
     position, previous_position, link, sealed_at_us, signature, mac = row
     return encode_columns(
         [
-            position.to_bytes(8, signed=True),
+            _position_bytes(position),
             previous_position.to_bytes(8, signed=True),
             link,
             (sealed_at_us - _POSTGRES_EPOCH_US).to_bytes(8, signed=True),
@@ -175,9 +281,10 @@ def _written_rows(cursor: Iterator[Sequence[Any]], write: RowWriter) -> Iterator
     for row in cursor:
         try:
             yield write(row)
-        except (TypeError, ValueError, OverflowError, struct.error):
+        except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
             # Its columns are not of the kinds that the table declares: no row of ours.
-            yield encode_columns([str(value).encode() for value in row])
+            first = row[0] if isinstance(row[0], bytes) else _position_bytes(row[0])
+            yield encode_columns([first, *map(_any_bytes, row[1:])])
 
 
 def _copied_rows(driver: Any, query: str) -> Iterator[bytes]:  # noqa: ANN401 # psycopg's connection, unknown on SQLite
@@ -191,6 +298,37 @@ def _copied_rows(driver: Any, query: str) -> Iterator[bytes]:  # noqa: ANN401 # 
             start = 0
             if row and row != _COPY_END:
                 yield row[_COUNT_BYTES:]
+
+
+def _chunks(rows: Iterator[bytes], limit: int) -> Iterator[list[bytes]]:
+    while chunk := list(islice(rows, limit)):
+        yield chunk
+
+
+def _pages(
+    connection: Connection, select_from: Callable[[bytes | None, str], str], key: slice, limit: int
+) -> Iterator[list[bytes]]:
+    """Yield what PostgreSQL has, a page a query.
+
+    A page begins with the last key of the one before, lest a second row of that key be passed
+    over; the row that was seen is taken off.
+    """
+    driver = connection.connection.driver_connection
+    last: bytes | None = None
+    comparison = ">="
+    while True:
+        query = f"{select_from(last, comparison)} LIMIT {limit + 1:d}"
+        rows = list(_copied_rows(driver, query))
+        is_end = len(rows) <= limit
+        if last is not None and rows and rows[0][key] == last:
+            del rows[0]
+        if rows:
+            yield rows
+        if is_end:
+            return
+        # A whole page of one key has been seen by now: it goes on behind it.
+        comparison = ">" if rows[-1][key] == last else ">="
+        last = rows[-1][key]
 
 
 def _id_literal(connection: Connection, wanted: UUID) -> str:
@@ -306,11 +444,13 @@ def list_heads(connection: Connection, after: int, limit: int) -> list[tuple[Hea
     return [(_head_of(row), row.mac) for row in connection.execute(query)]
 
 
-def find_heads(connection: Connection, positions: Collection[int]) -> dict[int, Head]:
-    """Return the heads at these positions."""
+def find_heads(connection: Connection, positions: Collection[int]) -> dict[int, bytes]:
+    """Return the heads at these positions, each as its bytes."""
     assert len(positions) <= LOOKUP_MAX, "a look-up is bounded"
-    query = select(audit_heads).where(audit_heads.c.position.in_(positions))
-    return {row.position: _head_of(row) for row in connection.execute(query)}
+    wanted = ", ".join(f"{position:d}" for position in positions) or "NULL"
+    query = f"SELECT {_HEADS} FROM audit_heads WHERE position IN ({wanted})"  # noqa: S608 # made of our own names and numbers
+    rows = _read_rows(connection, query, write_head)
+    return {int.from_bytes(row[4:12], signed=True): row for row in rows}
 
 
 def find_links(connection: Connection, positions: Collection[int]) -> dict[int, bytes]:
@@ -365,16 +505,15 @@ def find_events(connection: Connection, event_ids: Collection[UUID]) -> set[UUID
 
 def load_row(connection: Connection, event_id: UUID) -> bytes | None:
     """Return one event as its bytes; None: there is none."""
-    columns = _EVENTS_ON_SQLITE if is_sqlite(connection.dialect) else _EVENTS
+    return next(iter(load_rows(connection, event_id)), None)
+
+
+def load_rows(connection: Connection, event_id: UUID) -> list[bytes]:
+    """Return the events of this id, each as its bytes; more than one if the table lost its key."""
+    columns = _sqlite_events(connection) if is_sqlite(connection.dialect) else _EVENTS
     wanted = _id_literal(connection, event_id)
     query = f"SELECT {columns} FROM audit_events e WHERE e.id = {wanted}"  # noqa: S608 # made of our own names and an id
-    return next(iter(list(_read_rows(connection, query, write_event))), None)
-
-
-def load_event(connection: Connection, event_id: UUID) -> RecordedEvent:
-    """Return one event that exists."""
-    row = connection.execute(select(audit_events).where(audit_events.c.id == event_id)).one()
-    return RecordedEvent(**row._mapping)  # noqa: SLF001 # SQLAlchemy's public name of it
+    return list(_read_rows(connection, query, write_event))
 
 
 def list_events(

@@ -19,9 +19,9 @@ has not check an exported one.
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
@@ -36,6 +36,7 @@ SECRET_BYTES: Final = 32
 MAC_BYTES: Final = 32
 FIRST_LINK: Final = bytes(MAC_BYTES)
 PUBLIC_KEY_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
 KEY_NAME_DIGITS: Final = 16
 
 EVENT_COLUMNS: Final = (
@@ -67,6 +68,18 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = (-1).to_bytes(4, signed=True)
 
 
+class Hash(Protocol):
+    """What we use of a hash of `hashlib`."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return the hash."""
+        ...
+
+
 class KeyedHash:
     """HMAC-SHA-256 (RFC 2104) under one key, whose two blocks are hashed once."""
 
@@ -85,6 +98,11 @@ class KeyedHash:
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.digest()
+
+    @property
+    def copiers(self) -> tuple[Callable[[], Hash], Callable[[], Hash]]:
+        """Return what copies the inner and the outer hash, for loops that count microseconds."""
+        return self._inner.copy, self._outer.copy
 
     def __repr__(self) -> str:
         return "KeyedHash(sealed)"

@@ -5,7 +5,7 @@ that changed places four. With the key it can be tried what would make a row rig
 place, another event, another code. Only what nothing explains is called changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
@@ -14,7 +14,14 @@ from sqlalchemy import Connection
 
 from vending.audit import repository
 from vending.audit.model import AuditFinding, DeclaredGap, FindingKind, LinkKind
-from vending.audit.rules import ChainKeys, link_message, missing_mac
+from vending.audit.rules import (
+    MAC_BYTES,
+    ChainKeys,
+    decode_columns,
+    encode_columns,
+    link_message,
+    missing_mac,
+)
 from vending.audit.service.walk import Hole, LinkedEvent, Seen, Suspect
 
 TRIED_MAX: Final = 32
@@ -50,6 +57,7 @@ class Explainer:
         self._explain_gone()
         for said in self.seen.changed:
             self._add(_K.EVENT_CHANGED, said.position, said.event_id, "the event was changed")
+        self._explain_ids()
         for event_id in self.seen.unlinked:
             self._add(
                 _K.EVENT_INSERTED,
@@ -73,33 +81,56 @@ class Explainer:
     # --- one column of a link ------------------------------------------------------------------
     def _explain_columns(self) -> None:
         self.seen.suspects = [one for one in self.seen.suspects if not self._is_column(one)]
+        following = {one.position: one for one in self.seen.suspects}
+        for one in list(self.seen.suspects):
+            if one in self.seen.suspects and self._is_row(one, following):
+                self.seen.suspects.remove(one)
 
     def _is_column(self, suspect: Suspect) -> bool:
         """Report a suspect that would be right but for one column."""
         for said, column in self._variants(suspect):
-            message = link_message(said.position, said.kind, said.event_id, said.event_mac)
+            message = link_message(suspect.position, said.kind, said.event_id, said.event_mac)
             if self.keys.link_code(suspect.previous + message) == suspect.link:
-                self._forget(_read(suspect), said)
-                self._add(
-                    _K.LINK_CHANGED,
-                    suspect.position,
-                    said.event_id,
-                    f"column {column} of the link was changed",
-                )
-                return True
+                return self._report_columns(suspect, said, f"column {column}")
         return False
+
+    def _is_row(self, suspect: Suspect, following: Mapping[int, Suspect]) -> bool:
+        """Report a suspect of whose columns several were changed: the next link tells which."""
+        behind = following.get(suspect.position + 1)
+        if behind is None or behind.is_behind_hole:
+            return False
+        for said, column in self._variants(suspect):
+            message = link_message(suspect.position, said.kind, said.event_id, said.event_mac)
+            link = self.keys.link_code(suspect.previous + message)
+            if self.keys.link_code(link + behind.message) == behind.link:
+                self.seen.suspects.remove(behind)
+                return self._report_columns(suspect, said, f"columns {column} and link")
+        return False
+
+    def _report_columns(self, suspect: Suspect, was: LinkedEvent, which: str) -> bool:
+        self._forget(suspect.said, was)
+        message = f"{which} of the link was changed"
+        self._add(_K.LINK_CHANGED, suspect.position, was.event_id, message)
+        return True
 
     def _variants(self, suspect: Suspect) -> Iterator[tuple[LinkedEvent, str]]:
         """Yield the rows that the suspect may have been, and the column that differs."""
-        said = _read(suspect)
+        said = suspect.said
         for kind in LinkKind:
             yield replace(said, kind=kind.value), "kind"
         for changed in self.seen.changed:
             if changed.position == suspect.position and changed.present_mac is not None:
-                yield replace(said, event_mac=changed.present_mac), "event_mac"
+                for kind in LinkKind:
+                    whole = replace(said, kind=kind.value, event_mac=changed.present_mac)
+                    yield whole, "event_mac"
         for event_id, mac in self.seen.unlinked.items():
             if mac == said.event_mac:
                 yield replace(said, event_id=event_id), "event_id"
+        if len(self.seen.unlinked) <= TRIED_MAX:
+            for event_id, mac in self.seen.unlinked.items():
+                for kind in LinkKind:
+                    whole = LinkedEvent(said.position, kind.value, event_id, mac)
+                    yield whole, "event_id and event_mac"
 
     def _forget(self, said: LinkedEvent, was: LinkedEvent) -> None:
         """Take away what else was kept because of a changed link: its event is as it was."""
@@ -115,7 +146,7 @@ class Explainer:
         if not seen.suspects or len(seen.suspects) + len(seen.holes) > TRIED_MAX:
             return
         near = {one.position + step for one in seen.suspects for step in (-1, 0, 1)}
-        free = near | {one.first for one in seen.holes}
+        free = {one for one in near if abs(one) < 1 << 63} | {one.first for one in seen.holes}
         links = {one.previous for one in seen.suspects} | {one.link for one in seen.suspects}
         links |= {one.previous for one in seen.holes} | {one.link for one in seen.holes}
         for suspect in list(seen.suspects):
@@ -125,7 +156,7 @@ class Explainer:
             seen.suspects.remove(suspect)
             if origin == suspect.position:
                 continue  # the row before it was moved, and it was not
-            said = _read(suspect)
+            said = suspect.said
             seen.holes = [
                 one
                 for one in seen.holes
@@ -142,8 +173,10 @@ class Explainer:
     def _find_origin(
         self, suspect: Suspect, positions: Iterable[int], links: Collection[bytes]
     ) -> int | None:
-        said = _read(suspect)
+        said = suspect.said
         for position in positions:
+            if len(said.event_mac) != MAC_BYTES or abs(said.kind) >= 1 << 15:
+                return None  # no link of ours ever was so
             message = link_message(position, said.kind, said.event_id, said.event_mac)
             for previous in links:
                 if self.keys.link_code(previous + message) == suspect.link:
@@ -151,10 +184,10 @@ class Explainer:
         return None
 
     def _report_suspect(self, suspect: Suspect) -> None:
-        said = _read(suspect)
+        said = suspect.said
         if not suspect.is_behind_hole:
             self._forget(said, said)
-        if suspect.is_behind_hole:
+        if suspect.is_behind_hole and suspect.position not in self.seen.confirmed:
             return  # its predecessor is gone, and what follows it is right
         if suspect.position > self.vouched_position:
             message = "the link was put in: no head vouches for it"
@@ -210,6 +243,11 @@ class Explainer:
                 message = f"the id of the event was changed to {UUID(bytes=renamed)}"
                 self._add(_K.EVENT_CHANGED, said.position, said.event_id, message)
                 continue
+            elif (odd := self._find_odd(said)) is not None:
+                self.seen.odd.remove(odd)
+                message = f"the id of the event was changed to {_id_of(odd).hex() or 'nothing'}"
+                self._add(_K.EVENT_CHANGED, said.position, said.event_id, message)
+                continue
             else:
                 message = "the event was removed"
             self._add(_K.EVENT_REMOVED, said.position, said.event_id, message)
@@ -218,6 +256,26 @@ class Explainer:
         return said.kind == LinkKind.MISSING and said.event_mac == missing_mac(
             self.keys, said.event_id
         )
+
+    def _explain_ids(self) -> None:
+        """Report events of one id, and those whose id is none."""
+        for doubled in self.seen.doubled:
+            message = "the event is there more than once: one was put in"
+            self._add(_K.EVENT_INSERTED, None, doubled.bytes, message)
+        for row in self.seen.odd:
+            message = (
+                f"the event was put in: its id is {_id_of(row).hex() or 'empty'}, which is none"
+            )
+            self._add(_K.EVENT_INSERTED, None, None, message)
+
+    def _find_odd(self, said: LinkedEvent) -> bytes | None:
+        """Return the row whose id was changed to one that is none."""
+        for row in self.seen.odd[:TRIED_MAX]:
+            columns = decode_columns(row)
+            was = encode_columns([said.event_id, *columns[1:]])
+            if self.keys.event_code(was) == said.event_mac:
+                return row
+        return None
 
     def _find_renamed(self, said: LinkedEvent) -> bytes | None:
         """Return the id under which the event of a link is stored now."""
@@ -230,12 +288,5 @@ class Explainer:
         return None
 
 
-def _read(suspect: Suspect) -> LinkedEvent:
-    """Return what a suspect says; one that is torn is padded, and nothing will explain it."""
-    message = suspect.message
-    return LinkedEvent(
-        position=suspect.position,
-        kind=int.from_bytes(message[16:18], signed=True),
-        event_id=message[22:38].ljust(16, b"\0"),
-        event_mac=message[42:74].ljust(32, b"\0"),
-    )
+def _id_of(row: bytes) -> bytes:
+    return decode_columns(row)[0] or b""

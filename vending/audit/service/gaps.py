@@ -4,6 +4,7 @@ The declaration is an event in a link of a kind that the sealing job never makes
 the database, and has not the key, cannot declare away what he deleted.
 """
 
+import json
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 from vending.audit import repository
 from vending.audit.errors import HeadInvalidError, NoGapError
 from vending.audit.model import GAP_DECLARED, DeclaredGap, Head, LinkKind
-from vending.audit.rules import FIRST_LINK, ChainKeys
+from vending.audit.rules import FIRST_LINK, ChainKeys, decode_columns, from_microseconds
 from vending.audit.service.sealing import append, find_end, make_link
 from vending.persistence.audit import AuditEvent, insert_events
 from vending.persistence.column_types import Json
@@ -60,19 +61,29 @@ def declare_gap(
     position = max(end.position, exported_head.position) + 1
     made = make_link(keys, end.link, position, LinkKind.GAP, (event_id, keys.event_code(row)))
     append(connection, [made], keys, end, sealed_at=clock.now())
-    return load_gap(connection, position, event_id)
+    return read_gap(position, row)
 
 
-def load_gap(connection: Connection, position: int, event_id: UUID) -> DeclaredGap:
-    """Return the gap that a sealed event declares."""
-    event = repository.load_event(connection, event_id)
-    details = event.details
+def find_gap(
+    connection: Connection, keys: ChainKeys, position: int, event_id: UUID, event_mac: bytes
+) -> DeclaredGap | None:
+    """Return the gap that a sealed event declares; None: the event is not as it was sealed."""
+    for row in repository.load_rows(connection, event_id):
+        if keys.event_code(row) == event_mac:
+            return read_gap(position, row)
+    return None
+
+
+def read_gap(position: int, row: bytes) -> DeclaredGap:
+    """Return the gap that an event declares, whose bytes were seen to be ours."""
+    _, at, kind, name, _, _, _, _, details = (column or b"" for column in decode_columns(row))
+    document = json.loads(details)
     return DeclaredGap(
         position=position,
-        after=int(str(details["after"])),
-        through=int(str(details["through"])),
-        head_link=str(details["head_link"]),
-        reason=str(details["reason"]),
-        actor=f"{event.actor_kind}:{event.actor_name}",
-        declared_at=event.at,
+        after=int(document["after"]),
+        through=int(document["through"]),
+        head_link=str(document["head_link"]),
+        reason=str(document["reason"]),
+        actor=f"{kind.decode()}:{name.decode()}",
+        declared_at=from_microseconds(int.from_bytes(at, signed=True)),
     )

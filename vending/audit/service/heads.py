@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from vending.audit import repository
 from vending.audit.errors import HeadInvalidError, HeadsFileError
 from vending.audit.model import Head
-from vending.audit.rules import PublicKey
+from vending.audit.rules import MAC_BYTES, SIGNATURE_BYTES, PublicKey
 from vending.persistence.engine import Database
 
 EXPORT_MAX: Final = 1_000
@@ -148,8 +148,11 @@ def parse_head(line: bytes) -> Head | None:
             sealed_at=sealed_at.astimezone(UTC),
             signature=bytes.fromhex(document["signature"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+    sizes = len(head.link), len(head.signature)
+    if sizes != (MAC_BYTES, SIGNATURE_BYTES):
+        return None  # what is signed would be cut to size
     numbers = (head.position, head.previous_position)
     is_whole = all(type(one) is int and 0 <= one < 1 << 63 for one in numbers)
     return head if is_whole and sealed_at.tzinfo is not None else None

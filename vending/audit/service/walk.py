@@ -5,10 +5,10 @@ for its link, a link in `awaited` for its event, and both stay small unless rows
 What does not fit is explained afterwards, by `vending.audit.service.suspects`.
 """
 
-import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -18,10 +18,7 @@ from vending.audit import repository
 from vending.audit.model import LinkKind
 from vending.audit.rules import (
     FIRST_LINK,
-    LINK_ROW,
-    LINK_TAIL_BYTES,
     ChainKeys,
-    decode_columns,
     instant_of,
 )
 
@@ -30,9 +27,7 @@ KEPT_MAX: Final = 1_000
 """Rows of one kind that are kept to be explained; all of them are counted."""
 UNMATCHED_MAX: Final = 100_000
 """Events without a link, or links without their event, before the database is asked."""
-_KIND: Final = struct.Struct(">16xh4x16s")
-"""Reads kind and event id from the row of a link."""
-_BEFORE_ALL: Final = -(1 << 63)
+_ID_SIZE: Final = (16).to_bytes(4)
 
 SEAL_LIMIT: Final = timedelta(seconds=60)
 """An event that waits longer is a finding: no worker runs, or somebody filled the queue."""
@@ -48,10 +43,22 @@ def no_progress(link_count: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedEvent:
+    """What a link says of its event, and what the event is now."""
+
+    position: int
+    kind: int
+    event_id: bytes
+    event_mac: bytes
+    present_mac: bytes | None = None
+    """Code of the event as it is stored; None: there is none of this id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
     """A link that does not follow from the one before it."""
 
-    position: int
+    said: LinkedEvent
     message: bytes
     """Its row, without the link."""
     link: bytes
@@ -59,6 +66,11 @@ class Suspect:
     """The link that is stored before it."""
     is_behind_hole: bool = False
     """The link before it is not there, so that it cannot follow from it."""
+
+    @property
+    def position(self) -> int:
+        """Return its position."""
+        return self.said.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +88,6 @@ class Hole:
     def holds(self, position: int) -> bool:
         """Return whether the position is in it."""
         return self.first <= position <= self.last
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedEvent:
-    """What a link says of its event, and what the event is now."""
-
-    position: int
-    kind: int
-    event_id: bytes
-    event_mac: bytes
-    present_mac: bytes | None = None
-    """Code of the event as it is stored; None: there is none of this id."""
 
 
 @dataclass(slots=True)
@@ -110,7 +110,12 @@ class Seen:
     waiting_count: int = 0
     overdue: list[UUID] = field(default_factory=list)
     """Events that wait for longer than the limit, or are dated in the future."""
-    gaps: list[tuple[int, UUID]] = field(default_factory=list)
+    doubled: list[UUID] = field(default_factory=list)
+    """Events that bear the id of another one."""
+    odd: list[bytes] = field(default_factory=list)
+    """Rows of events whose id has not the length of one."""
+    gaps: list[tuple[int, UUID, bytes]] = field(default_factory=list)
+    """Position, event and its code of every declaration of a gap."""
     unkept: int = 0
 
 
@@ -139,16 +144,16 @@ class Walk:
         self._end = _End(0, FIRST_LINK, FIRST_LINK)
         self._pending: dict[bytes, bytes] = {}
         self._awaited: dict[bytes, LinkedEvent] = {}
-        self._last_event: UUID | None = None
-        self._last_row = _BEFORE_ALL
+        self._last_event = b""
         self._settle_at = UNMATCHED_MAX
 
     def run(self) -> Seen:
         """Walk all of it."""
-        more_events = more_links = True
-        while more_events or more_links:
-            more_events = more_events and self._read_events()
-            more_links = more_links and self._read_links()
+        events = repository.read_events(self._connection, CHUNK_MAX)
+        links = repository.read_links(self._connection, CHUNK_MAX)
+        for some_events, some_links in zip_longest(events, links, fillvalue=()):
+            self._take_events(some_events)
+            self._take_links(some_links)
             if len(self._pending) + len(self._awaited) > self._settle_at:
                 self._settle()
                 self._settle_at = UNMATCHED_MAX + 2 * (len(self._pending) + len(self._awaited))
@@ -158,58 +163,60 @@ class Walk:
             self._keep(self.seen.gone, said)
         return self.seen
 
-    def _read_events(self) -> bool:
-        """Take a chunk of events; return whether there may be more."""
-        code = self._keys.event_code
+    def _take_events(self, rows: Sequence[bytes]) -> None:
+        """Take a chunk of events."""
+        inner_of, outer_of = self._keys.event_code.copiers
         pending, awaited = self._pending, self._awaited
-        count = 0
-        event_id = b""
-        for row in repository.read_events(self._connection, self._last_event, CHUNK_MAX):
-            count += 1
+        last = self._last_event
+        for row in rows:
+            # KeyedHash, written out for speed.
+            inner = inner_of()
+            inner.update(row)
+            outer = outer_of()
+            outer.update(inner.digest())
             event_id = row[4:20]
-            if event_id in awaited:
-                self._part(awaited.pop(event_id), code(row))
+            if row[:4] != _ID_SIZE:
+                self._keep(self.seen.odd, row)
+            elif event_id == last:
+                self._keep(self.seen.doubled, UUID(bytes=event_id))
+            elif event_id in awaited:
+                self._part(awaited.pop(event_id), outer.digest())
             else:
-                pending[event_id] = code(row)
-        self.seen.event_count += count
-        if count < CHUNK_MAX:
-            return False
-        self._last_event = UUID(bytes=event_id)
-        return True
+                pending[event_id] = outer.digest()
+            last = event_id
+        self._last_event = last
+        self.seen.event_count += len(rows)
 
-    def _read_links(self) -> bool:
-        """Take a chunk of links; return whether there may be more."""
-        code, unpack, pending = self._keys.link_code, LINK_ROW.unpack, self._pending
+    def _take_links(self, rows: Sequence[repository.LinkRow]) -> None:
+        """Take a chunk of links."""
+        inner_of, outer_of = self._keys.link_code.copiers
+        pending = self._pending
         position, stored = self._end.position, self._end.stored
         end: _End | None = self._end
-        count = 0
-        following = 0
-        for row in repository.read_links(self._connection, self._last_row, CHUNK_MAX):
-            count += 1
-            try:
-                following, kind, event_id, event_mac, link = unpack(row)
-                message = row[:-LINK_TAIL_BYTES]
-            except struct.error:
-                following, kind, event_id, event_mac, link = _torn(row)
-                message = row[: -len(link) - 4]
-            if code(stored + message) == link and following == position + 1:
+        for following, kind, event_id, event_mac, link, message in rows:
+            inner = inner_of()
+            inner.update(stored + message)
+            outer = outer_of()
+            outer.update(inner.digest())
+            position += 1
+            if outer.digest() == link and following == position:
                 if kind == LinkKind.GAP:
-                    self.seen.gaps.append((following, UUID(bytes=event_id)))
-                position, stored, end = following, link, None
+                    self.seen.gaps.append((following, UUID(bytes=event_id), event_mac))
+                stored, end = link, None
             else:
-                end = self._doubt(end or _End(position, stored, stored), following, message, link)
+                said = LinkedEvent(following, kind, event_id, event_mac)
+                end = self._doubt(end or _End(position - 1, stored, stored), said, message, link)
                 position, stored = end.position, end.stored
             found = pending.pop(event_id, None)
             if found != event_mac:
                 self._part(LinkedEvent(following, kind, event_id, event_mac), found)
         self._end = end or _End(position, stored, stored)
-        self._last_row = following
-        self.seen.link_count += count
+        self.seen.link_count += len(rows)
         self._progress(self.seen.link_count)
-        return count == CHUNK_MAX
 
-    def _doubt(self, end: _End, position: int, message: bytes, link: bytes) -> _End:
+    def _doubt(self, end: _End, said: LinkedEvent, message: bytes, link: bytes) -> _End:
         """Keep a link that does not fit; return where the walk stands behind it."""
+        position = said.position
         is_next = position == end.position + 1
         expected = self._keys.link_code(end.stored + message)
         follows = expected == link
@@ -217,20 +224,21 @@ class Walk:
             follows = self._keys.link_code(end.computed + message) == link
             if follows and is_next:
                 self.seen.confirmed.add(end.position)
-        if follows and _KIND.unpack_from(message)[0] == LinkKind.GAP:
-            self.seen.gaps.append((position, UUID(bytes=_KIND.unpack_from(message)[1])))
+        if follows and said.kind == LinkKind.GAP:
+            self.seen.gaps.append((position, UUID(bytes=said.event_id), said.event_mac))
         if position > end.position + 1:
             hole = Hole(end.position + 1, position - 1, end.stored, message, link)
             if follows:
                 self._keep(self.seen.resumed, hole)
-            else:
-                self._keep(self.seen.holes, hole)
-                behind = Suspect(position, message, link, end.stored, is_behind_hole=True)
-                self._keep(self.seen.suspects, behind)
-            return _End(position, link, link)
+                return _End(position, link, link)
+            self._keep(self.seen.holes, hole)
+            behind = Suspect(said, message, link, end.stored, is_behind_hole=True)
+            self._keep(self.seen.suspects, behind)
+            # Of a hole that the service made itself only the link may have been changed.
+            return _End(position, link, expected)
         if is_next and follows:
             return _End(position, link, link)
-        self._keep(self.seen.suspects, Suspect(position, message, link, end.stored))
+        self._keep(self.seen.suspects, Suspect(said, message, link, end.stored))
         # A row before the first, or one twice: the walk goes on as if it were not there.
         return _End(position, link, expected) if is_next else end
 
@@ -274,15 +282,3 @@ class Walk:
 
 def _ids(events: Iterable[bytes]) -> list[UUID]:
     return [UUID(bytes=event_id) for event_id in events]
-
-
-def _torn(row: bytes) -> tuple[int, int, bytes, bytes, bytes]:
-    """Return what is left of a row whose columns have not the lengths of a link."""
-    position, kind, event_id, event_mac, link = (value or b"" for value in decode_columns(row))
-    return (
-        int.from_bytes(position, signed=True),
-        int.from_bytes(kind, signed=True),
-        event_id.ljust(16, b"\0")[:16],
-        event_mac,
-        link,
-    )

@@ -165,6 +165,29 @@ def test_every_field_of_a_head_is_signed(chain: Chain) -> None:
     assert str(keys.public_key.raw) not in render_head(head, keys.public_key)
 
 
+def test_a_column_of_another_length_is_no_head(chain: Chain, tmp_path: Path) -> None:
+    (exported, *_) = chain.exported()
+    assert exported.head is not None
+    line = render_head(exported.head, chain.keys.public_key)
+    file = tmp_path / "heads.jsonl"
+    for name, end in (("link", "00"), ("signature", "00")):
+        document = json.loads(line)
+        file.write_text(json.dumps({**document, name: document[name] + end}) + "\n", "utf-8")
+        (finding,) = chain.verify(list(read_lines([file]))).findings
+        assert finding.kind is FindingKind.EXPORTED_HEAD_INVALID
+
+
+def test_an_instant_outside_all_calendars_is_no_head(chain: Chain, tmp_path: Path) -> None:
+    (exported, *_) = chain.exported()
+    assert exported.head is not None
+    document = json.loads(render_head(exported.head, chain.keys.public_key))
+    document["sealed_at"] = "0001-01-01T00:00:00+14:00"
+    file = tmp_path / "heads.jsonl"
+    file.write_text(json.dumps(document) + "\n", "utf-8")
+    (finding,) = chain.verify(list(read_lines([file]))).findings
+    assert finding.kind is FindingKind.EXPORTED_HEAD_INVALID
+
+
 @pytest.mark.parametrize("text", ["", "xyz", "00" * 31, "00" * 33])
 def test_what_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(PublicKeyInvalidError):
