@@ -14,9 +14,13 @@ SOURCES = sorted(
 )
 INVENTORY = (ROOT / "docs/security/cryptography.md").read_text("utf-8")
 NAMES_CONSTANT = frozenset(
-    {"vending/persistence/durability.py", "vending/persistence/append_only.py"}
+    {
+        "vending/backups/repository.py",
+        "vending/persistence/append_only.py",
+        "vending/persistence/durability.py",
+    }
 )
-"""Read settings of the database, and write triggers, by names that stand in their callers."""
+"""Alter constraints, write triggers and read settings by names that stand in our own tables."""
 
 PATTERNS_OF_WIDTHS = frozenset({"vending/sts/module_messages.py"})
 """Makes the patterns of its table of fields from their widths, when it is loaded."""

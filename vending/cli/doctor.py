@@ -266,7 +266,7 @@ def _judge_keys(keys: Sequence[KeyDescription]) -> Check:
     now = SystemClock().now()
     usable = [key for key in keys if _can_issue(key, now)]
     if not usable:
-        fix = "Bring one in with `vending keys import`."
+        fix = "Bring one in with `vending keys ceremony`."
         return Check("key store", Verdict.FAILED, "no key that can issue", fix)
     soon = now + timedelta(days=EXPIRY_WARNING_DAYS)
     expiring = [str(key.register) for key in usable if not _can_issue(key, soon)]

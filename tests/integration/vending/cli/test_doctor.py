@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.attached_module import SETTINGS, AttachedBench, attached_bench
-from tests.support.command_line import CommandLine, Outcome
+from tests.support.command_line import BEN, CommandLine, Outcome
 from tests.support.installed import bring_in_a_key
 from tests.support.softhsm import LIBRARY, PIN, SoftHSM
 from vending.cli import doctor
@@ -130,9 +130,12 @@ def test_old_schema_is_found(well: CommandLine) -> None:
 
 
 def test_store_without_a_usable_key_is_found(shell: CommandLine) -> None:
-    assert "vending keys import" in failed(shell.json("doctor"))["key store"]["fix"]
+    assert "vending keys ceremony" in failed(shell.json("doctor"))["key store"]["fix"]
     bring_in_a_key(shell)
-    shell.json("keys", "retire", "--sgc", "201457", "--krn", "1")
+    register = ("--sgc", "201457", "--krn", "1")
+    asked = shell.json("keys", "retire", *register, "--reason", "stolen").document["approval"]
+    assert shell.json("approvals", "approve", asked, by=BEN).code == 0
+    assert shell.json("keys", "retire", *register, "--approval", asked).code == 0
     assert "key store" in failed(shell.json("doctor"))
 
 
