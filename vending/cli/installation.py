@@ -29,7 +29,7 @@ from vending.operators.service.accounts import (
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.settings import Settings
-from vending.values.clock import SystemClock
+from vending.values.clock import Clock, SystemClock
 
 
 class DataFolderError(VendingError):
@@ -122,13 +122,7 @@ def init(
             create_store(database, unlock, data_folder=settings.data_dir, clock=clock)
         except KeyStoreExistsError:
             print_note("The key store was made before and stays as it is.", as_json=as_json)
-        invited = (
-            create_first_administrators(
-                database, people, by=acting(), clock=clock, witnessed=is_witnessed
-            )
-            if people
-            else []
-        )
+        invited = _invite(database, people, clock, is_witnessed=is_witnessed)
     finally:
         database.close()
     made: dict[str, object] = {
@@ -144,6 +138,16 @@ def init(
             "no key and no token can be read again.",
             as_json=as_json,
         )
+
+
+def _invite(
+    database: Database, people: Sequence[NewOperator], clock: Clock, *, is_witnessed: bool
+) -> list[Invitation]:
+    if not people:
+        return []
+    return create_first_administrators(
+        database, people, by=acting(), clock=clock, witnessed=is_witnessed
+    )
 
 
 def _see_custodians(
