@@ -1,6 +1,5 @@
 from vending.observability.metrics import Metrics
 
-
 HARMLESS = frozenset(
     {"outcome", "method", "route", "status", "kind", "state", "job"}
     | {"register", "class", "partner"}  # of keys and partners, which are few and no secret
