@@ -142,9 +142,11 @@ def propose_start(
         CampaignEmptyError: No meter fits.
         ApprovalContentError: The reason cannot be shown.
     """
+    # Read with no lock held, for sales go on: the start compares once more what each meter holds.
+    with office.database.read() as connection:
+        chosen = choose(connection, load_campaign(connection, campaign_id).wanted)
     with office.database.unit_of_work() as uow:
-        campaign = _lock_draft(uow.connection, campaign_id)
-        act = _act_of(campaign, choose(uow.connection, campaign.wanted))
+        act = _act_of(_lock_draft(uow.connection, campaign_id), chosen)
         approval = request_approval(uow.connection, by, act, reason=reason, clock=office.clock)
         uow.commit()
     return approval

@@ -71,7 +71,7 @@ def resume_campaign(
         CampaignStateError: It is not paused.
     """
     by.require(Permission.CAMPAIGNS_WRITE)
-    resumed = _move(office, campaign_id, CampaignState.RUNNING, by)
+    resumed = _move(office, campaign_id, CampaignState.RUNNING, by, origin=CampaignState.PAUSED)
     if retry_failed:
         for page in _pages(office, campaign_id, [MeterStep.FAILED]):
             _step_all(office, campaign_id, page, _again, by)
@@ -130,10 +130,14 @@ def _move(
     target: CampaignState,
     by: SignedIn,
     details: dict[str, Json] | None = None,
+    *,
+    origin: CampaignState | None = None,
 ) -> Campaign:
     with office.database.unit_of_work() as uow:
         campaign = lock_campaign(uow.connection, campaign_id)
         _require_may_become(campaign, target)
+        if origin is not None and campaign.state is not origin:  # only `start` starts a draft
+            raise CampaignStateError(campaign.id, state=campaign.state.value, target=target.value)
         _store_state(uow.connection, office, campaign, target, by.actor, details or {})
         moved = load_campaign(uow.connection, campaign_id)
         uow.commit()
