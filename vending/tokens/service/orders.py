@@ -6,8 +6,8 @@ second stores what it made. An order left open is finished by a repeat of the sa
 worker, with the same identifier, so with the same digits: the meter takes them once.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -288,8 +288,7 @@ def _store_token(
         post_entries(connection, [entry], free_units_accounts(entry.currency))
     append(connection, [_message(order, token, desk)])
     event = _event(by, "token.issued", order, {"token": str(token.record.id)})
-    record(connection, [event], desk.clock)
-    return _shown(connection, order, token, desk, by)
+    return _show(connection, IssuedOrder(order, token), desk, by, [event])
 
 
 def _stored_outcome(
@@ -299,17 +298,23 @@ def _stored_outcome(
         raise TokenOrderRefusedError(order.id, order.result_code or "")
     token = open_token_of_order(connection, order.id, desk.token_sealer)
     assert token is not None, "an order and its token are stored in one transaction"
-    return _shown(connection, order, token, desk, by)
+    return _show(connection, IssuedOrder(order, token), desk, by, [])
 
 
-def _shown(
-    connection: Connection, order: TokenOrder, token: NewToken, desk: TokenDesk, by: Actor
+def _show(
+    connection: Connection,
+    issued: IssuedOrder,
+    desk: TokenDesk,
+    by: Actor,
+    events: Sequence[AuditEvent],
 ) -> IssuedOrder:
-    """Return the token with what goes before it, once it is kept who saw them: no worker does."""
+    """Record what happened; return the token with what goes before it, and who saw it."""
     if by == WORKER:
-        return IssuedOrder(order, token)
-    record(connection, [_view_event(by, token, order)], desk.clock)
-    return IssuedOrder(order, token, desk.key_changes.hand_out(connection, order, by))
+        record(connection, events, desk.clock)
+        return issued
+    viewed = _view_event(by, issued.token, issued.order)
+    record(connection, [*events, viewed], desk.clock)
+    return replace(issued, enter_first=desk.key_changes.hand_out(connection, issued.order, by))
 
 
 def _is_ended(order: TokenOrder, desk: TokenDesk) -> bool:
