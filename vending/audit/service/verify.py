@@ -24,6 +24,7 @@ from vending.audit.service.walk import Progress, Seen, Walk, no_progress
 FINDINGS_MAX: Final = 1_000
 """Findings in a report; all of them are counted."""
 _HEAD_COLUMNS: Final = 6
+_POSITION_MAX: Final = (1 << 63) - 1
 _K = FindingKind
 
 
@@ -88,6 +89,8 @@ class _Heads:
                 after = int.from_bytes(row[4:12], signed=True)
                 self._check(after, before, head, links)
                 before = head
+            if after == _POSITION_MAX:
+                break  # behind it stands what is no number at all, and would be read for ever
         self._last_is_ours = before is not None
 
     def _parse(self, row: bytes) -> Head | None:

@@ -150,3 +150,11 @@ def test_a_declaration_that_was_tampered_with_is_named(chain: Chain, statement: 
     with chain.database.read() as connection:
         declaration = event_at(connection, gap.position)
     assert declaration in {one.event_id for one in report.findings}
+
+
+def test_a_head_whose_position_is_no_number_is_named(chain: Chain) -> None:
+    with chain.database.read() as connection:
+        if not is_sqlite(connection.dialect):
+            return  # its columns have one type
+    report = tampered(chain, "UPDATE audit_heads SET position = 'x' WHERE position = 7")
+    assert FindingKind.HEAD_CHANGED in {one.kind for one in report.findings}
