@@ -19,9 +19,10 @@ from vending.keystore.errors import (
     WrongPassphraseError,
 )
 from vending.keystore.following import KeyStoreFollower
-from vending.keystore.sealing import ROOT_COUNT_MAX, Purpose
+from vending.keystore.recovery import adopt_restored, export_root
+from vending.keystore.sealing import ROOT_COUNT_MAX, Keyring, Purpose
 from vending.keystore.software import SoftwareSecurityModule
-from vending.keystore.store import OpenKeyStore
+from vending.keystore.store import LENT_PURPOSES, OpenKeyStore
 from vending.keystore.tables import key_store_header
 from vending.keystore.unlocking import KeyFile, Passphrase
 from vending.persistence.audit import audit_events
@@ -262,3 +263,57 @@ def test_sales_go_on_while_the_root_is_rotated(
             )
         )
         assert again == document
+
+
+def test_all_that_was_sealed_opens_after_two_rotations_a_restart_and_a_restore(
+    filled: KeyStorePlace, tmp_path: Path
+) -> None:
+    store = filled.open()
+    sealed: list[tuple[Purpose, bytes]] = []
+    for root in (1, 2, 3):
+        sealed += [
+            (purpose, store.sealer(purpose).seal(TOKEN, associated=b"row"))
+            for purpose in sorted(LENT_PURPOSES)
+        ]
+        assert sealed[-1][1][0] == root
+        store = activate(filled, prepare(filled, store))
+    check_value = store.vending_key(register_of(DUTK_2014)).check_value()
+    of_backup = Keyring.generate().sealer(Purpose.ISSUED_TOKENS)
+    with filled.database.read() as connection:
+        bundle, _ = export_root(connection, store, of_backup)
+    reopened = filled.open()
+    filled.passphrase = Passphrase("of the new machine")
+    with filled.database.unit_of_work() as uow:
+        restored = adopt_restored(
+            uow.connection,
+            bundle,
+            of_backup,
+            filled.passphrase,
+            data_folder=tmp_path / "new machine",
+            cost=CHEAP,
+        )
+        uow.commit()
+    for each in (reopened, restored, filled.adopt()):
+        assert each.vending_key(register_of(DUTK_2014)).check_value() == check_value
+        opened = [each.sealer(purpose).open(value, associated=b"row") for purpose, value in sealed]
+        assert opened == [TOKEN] * len(sealed)
+        assert (each.root_count, each.active_root) == (4, 4)
+
+
+def test_nothing_sealed_opens_for_another_purpose_or_with_a_bit_of_it_changed(
+    filled: KeyStorePlace,
+) -> None:
+    rotate(filled)
+    store = rotate(filled)
+    for purpose in LENT_PURPOSES:
+        value = store.sealer(purpose).seal(TOKEN, associated=b"row")
+        variants = [(other, value) for other in LENT_PURPOSES - {purpose}]
+        for bit in range(8 * len(value)):
+            altered = bytearray(value)
+            altered[bit // 8] ^= 1 << bit % 8
+            variants.append((purpose, bytes(altered)))
+        variants += [(purpose, value[:size]) for size in range(len(value))]
+        variants.append((purpose, value + b"\0"))
+        for other, variant in variants:
+            with pytest.raises(SealBrokenError):
+                store.sealer(other).open(variant, associated=b"row")
