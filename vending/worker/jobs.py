@@ -31,6 +31,7 @@ from vending.persistence import outbox
 from vending.persistence.outbox import Failure, LeasedMessage
 from vending.sales.errors import ClockJumpedError
 from vending.sales.service.books import SALE_ISSUED
+from vending.sales.service.two_step import age_of_oldest_open
 from vending.tokens.service.orders import TOKEN_ISSUED
 from vending.worker.context import WorkerContext
 
@@ -134,8 +135,10 @@ def read_gauges(context: WorkerContext) -> int:
         age = outbox.age_of_oldest(connection, context.clock.now())
         parked = outbox.count_parked(connection)
         unfinished = count_unfinished(connection)
+        open_sale = age_of_oldest_open(connection, context.clock.now())
     context.metrics.outbox_age.set(0 if age is None else age.total_seconds())
     context.metrics.outbox_parked.set(parked)
+    context.metrics.open_sale_age.set(0 if open_sale is None else open_sale.total_seconds())
     for state, count in unfinished.items():
         context.metrics.commands_unfinished.labels(state.value).set(count)
     return 0
