@@ -48,6 +48,7 @@ _PREFIXES_MAX: Final = 4_096
 """Different actors with different actions whose columns are kept joined."""
 _LINKS: Final = "position, kind, event_id, event_mac, link"
 _HEADS: Final = "position, previous_position, link, sealed_at, signature, mac"
+_ID_BYTES: Final = 16
 _LAST_POSITION: Final = ((1 << 63) - 1).to_bytes(8)
 """Of a row whose position is no number."""
 _WAITING_ID_BYTES: Final = 4 + 16
@@ -117,11 +118,13 @@ def read_heads(connection: Connection, after: int, limit: int) -> Iterator[bytes
 
 def list_waiting(connection: Connection, limit: int) -> list[Waiting]:
     """Return the events at the front of the queue, in its order; one statement, one snapshot."""
-    columns = _sqlite_events(connection) if is_sqlite(connection.dialect) else _EVENTS
+    columns, whole = _EVENTS, ""
+    if is_sqlite(connection.dialect):
+        columns, whole = _sqlite_events(connection), f" WHERE length(event_id) = {_ID_BYTES}"
     query = (
         "SELECT q.event_id, CAST(CASE WHEN l.position IS NULL THEN 0 ELSE 1 END AS smallint),"  # noqa: S608 # made of our own names and numbers
         f" {columns}"
-        f" FROM (SELECT event_id FROM audit_queue ORDER BY event_id LIMIT {limit:d}) q"
+        f" FROM (SELECT event_id FROM audit_queue{whole} ORDER BY event_id LIMIT {limit:d}) q"
         " LEFT JOIN audit_events e ON e.id = q.event_id"
         " LEFT JOIN audit_links l ON l.event_id = q.event_id"
         " ORDER BY q.event_id"
@@ -403,6 +406,8 @@ def drop_waiting(connection: Connection, event_ids: Sequence[UUID]) -> None:
 def list_queued(connection: Connection, *, limit: int) -> list[UUID]:
     """Return the ids at the front of the queue."""
     query = select(audit_queue.c.event_id).order_by(audit_queue.c.event_id).limit(limit)
+    if is_sqlite(connection.dialect):  # which lets somebody put in what is no id, and no event
+        query = query.where(func.length(audit_queue.c.event_id) == _ID_BYTES)
     return list(connection.execute(query).scalars())
 
 

@@ -15,6 +15,7 @@ from vending.audit.service.sealing import BATCH_MAX, lag
 from vending.audit.tables import audit_heads, audit_keys, audit_links
 from vending.keystore.sealing import Keyring, Purpose
 from vending.persistence.audit import AuditEvent, audit_events, audit_queue, record
+from vending.persistence.column_types import is_sqlite
 from vending.persistence.engine import Database
 from vending.values.clock import FixedClock
 
@@ -186,3 +187,14 @@ def test_no_fresh_key_is_made_beside_an_old_chain(chain: Chain) -> None:
         connection.execute(delete(audit_keys))
     with chain.database.unit_of_work() as uow, pytest.raises(AuditKeyMissingError):
         ensure_keys(uow.connection, chain.sealer, clock=chain.clock)
+
+
+def test_what_is_no_id_in_the_queue_does_not_stop_the_sealing(chain: Chain) -> None:
+    with chain.superuser() as connection:
+        if not is_sqlite(connection.dialect):
+            return  # takes ids alone
+        chain.disarm(connection)
+        connection.exec_driver_sql("INSERT INTO audit_queue VALUES (x''), (x'01')")
+    chain.record(2)
+    assert chain.seal() == 2
+    assert chain.verify().links == 14
