@@ -14,15 +14,18 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from vending.audit.model import EventFilter, Head, Link, RecordedEvent, Waiting
-from vending.audit.rules import (
-    EVENT_COLUMNS,
-    LINK_ROW,
-    LINK_TAIL_BYTES,
-    MAC_BYTES,
-    decode_columns,
-    encode_columns,
-    link_message,
+from vending.audit.rows import (
+    POSTGRES_EPOCH_US,
+    EventWriter,
+    LinkRow,
+    any_bytes,
+    position_bytes,
+    split_link,
+    take_link,
+    write_event,
+    write_head,
 )
+from vending.audit.rules import EVENT_COLUMNS, encode_columns
 from vending.audit.tables import KEY_ID, audit_heads, audit_keys, audit_links
 from vending.persistence.audit import audit_events, audit_queue
 from vending.persistence.bulk import insert_rows, is_one_of
@@ -38,36 +41,18 @@ _COPY_HEADER_BYTES: Final = 19
 _COPY_END: Final = b"\xff\xff"
 _COUNT_BYTES: Final = 2
 """Of the number of columns, before each row."""
-_POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 _NULL: Final = b"\xff\xff\xff\xff"
-_EIGHT: Final = (8).to_bytes(4)
-_THIRTY_TWO: Final = (32).to_bytes(4)
 _EVENTS: Final = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
 _BLOBS: Final = frozenset({"id", "actor_id", "session_id"})
-_PREFIXES_MAX: Final = 4_096
-"""Different actors with different actions whose columns are kept joined."""
 _LINKS: Final = "position, kind, event_id, event_mac, link"
 _HEADS: Final = "position, previous_position, link, sealed_at, signature, mac"
 _ID_BYTES: Final = 16
-_LAST_POSITION: Final = ((1 << 63) - 1).to_bytes(8)
-"""Of a row whose position is no number."""
 _WAITING_ID_BYTES: Final = 4 + 16
 _IS_SEALED_BYTES: Final = 4 + 2
 
 
-class _Sizes(dict[int, bytes]):
-    """Lengths in 4 bytes; those of ordinary columns are looked up."""
-
-    def __missing__(self, size: int) -> bytes:
-        return size.to_bytes(4)
-
-
-_SIZES: Final = _Sizes({size: size.to_bytes(4) for size in range(1_024)})
-
 RowWriter = Callable[[Sequence[Any]], bytes]
 """Joins the columns that SQLite's driver gave; `Any`: the driver has no types for them."""
-LinkRow = tuple[int, int, bytes, bytes, bytes, bytes]
-"""Position, kind, event id, event code, link, and the message that the link is made over."""
 
 
 # --- rows as bytes -----------------------------------------------------------------------------
@@ -78,7 +63,7 @@ def read_events(connection: Connection, limit: int) -> Iterator[list[bytes]]:
     """
     if is_sqlite(connection.dialect):
         query = f"SELECT {_sqlite_events(connection)} FROM audit_events e ORDER BY e.id"  # noqa: S608 # made of our own names
-        yield from _chunks(_read_rows(connection, query, _EventWriter()), limit)
+        yield from _chunks(_read_rows(connection, query, EventWriter()), limit)
         return
 
     def select_from(last: bytes | None, comparison: str) -> str:
@@ -94,7 +79,7 @@ def read_links(connection: Connection, limit: int) -> Iterator[list[LinkRow]]:
         query = f"SELECT {_LINKS} FROM audit_links ORDER BY position"  # noqa: S608 # made of our own names
         driver: Any = connection.connection.driver_connection
         rows: Iterator[Sequence[Any]] = driver.execute(query)
-        while chunk := [_take_link(row) for row in islice(rows, limit)]:
+        while chunk := [take_link(row) for row in islice(rows, limit)]:
             yield chunk
         return
 
@@ -104,7 +89,7 @@ def read_links(connection: Connection, limit: int) -> Iterator[list[LinkRow]]:
         return f"SELECT {_LINKS} FROM audit_links {where} ORDER BY position"  # noqa: S608 # made of our own names and a number
 
     for page in _pages(connection, select_from, slice(4, 12), limit):
-        yield [_split_link(row) for row in page]
+        yield [split_link(row) for row in page]
 
 
 def read_heads(connection: Connection, after: int, limit: int) -> Iterator[bytes]:
@@ -141,50 +126,6 @@ def _waiting_of(row: bytes) -> Waiting:
     )
 
 
-def write_event(row: Sequence[Any]) -> bytes:
-    """Return an event of SQLite as its bytes, as `encode_columns` would; `at` counts from 2000."""
-    return _EventWriter()(row)
-
-
-class _EventWriter:
-    """Writes events of SQLite; the columns that many of them share are joined once."""
-
-    __slots__ = ("_joined",)
-
-    def __init__(self) -> None:
-        self._joined: dict[tuple[Any, ...], bytes] = {}
-
-    def __call__(self, row: Sequence[Any]) -> bytes:
-        event_id, at_us, kind, name, actor_id, session_id, action, subject, details = row
-        shared = (kind, name, actor_id, session_id, action)
-        joined = self._joined.get(shared)
-        if joined is None:
-            joined = self._join(shared)
-        return b"".join(
-            (
-                _SIZES[len(event_id)],
-                event_id,
-                _EIGHT,
-                at_us.to_bytes(8, "big", signed=True),
-                joined,
-                _SIZES[len(subject)],
-                subject,
-                _SIZES[len(details)],
-                details,
-            )
-        )
-
-    def _join(self, shared: tuple[Any, ...]) -> bytes:
-        kind, name, _, _, action = shared
-        if None in {kind, name, action}:
-            message = "a column that always has a value has none"
-            raise TypeError(message)
-        if len(self._joined) >= _PREFIXES_MAX:
-            self._joined.clear()
-        self._joined[shared] = encode_columns(shared)
-        return self._joined[shared]
-
-
 def _sqlite_events(connection: Connection) -> str:
     """Return the columns of events on SQLite, whose text is taken as the bytes it is.
 
@@ -201,70 +142,10 @@ def _sqlite_column(name: str, *, is_strict: bool) -> str:
     if name in _BLOBS:
         return f"e.{name}"
     if name == "at":
-        taken, kind = f"e.at - {_POSTGRES_EPOCH_US}", "integer"
+        taken, kind = f"e.at - {POSTGRES_EPOCH_US}", "integer"
     else:
         taken, kind = f"CAST(e.{name} AS BLOB)", "text"
     return taken if is_strict else f"CASE typeof(e.{name}) WHEN '{kind}' THEN {taken} END"
-
-
-def _take_link(row: Sequence[Any]) -> LinkRow:
-    """Return a link of SQLite."""
-    position, kind, event_id, event_mac, link = row
-    try:
-        if len(event_mac) == len(link) == MAC_BYTES == 2 * len(event_id):
-            message = link_message(position, kind, event_id, event_mac)
-            return position, kind, event_id, event_mac, link, message
-    except (TypeError, struct.error):
-        pass  # of another type, or a number that is too large
-    # Packing would pad them, and a shortened column would look whole.
-    return _split_link(encode_columns([_position_bytes(position), *map(_any_bytes, row[1:])]))
-
-
-def _split_link(row: bytes) -> LinkRow:
-    """Return the link whose bytes these are; what is torn is filled up."""
-    try:
-        return *LINK_ROW.unpack(row), row[:-LINK_TAIL_BYTES]
-    except struct.error:
-        position, kind, event_id, event_mac, link = (one or b"" for one in decode_columns(row))
-    return (
-        int.from_bytes(position, signed=True),
-        int.from_bytes(kind, signed=True) if kind else -1,
-        event_id.ljust(16, b"\0")[:16],
-        event_mac,
-        link,
-        # Not even by its message can it be taken for one that is whole.
-        row + b"torn",
-    )
-
-
-def _position_bytes(position: object) -> bytes:
-    return position.to_bytes(8, signed=True) if isinstance(position, int) else _LAST_POSITION
-
-
-def _any_bytes(value: object) -> bytes | None:
-    """Return any value of SQLite as bytes; a number as more of them than a column of ours has."""
-    match value:
-        case bytes() | None:
-            return value
-        case int():
-            return value.to_bytes(16, signed=True)
-        case _:
-            return str(value).encode(errors="replace")
-
-
-def write_head(row: Sequence[Any]) -> bytes:
-    """Return a head of SQLite as its bytes."""
-    position, previous_position, link, sealed_at_us, signature, mac = row
-    return encode_columns(
-        [
-            _position_bytes(position),
-            previous_position.to_bytes(8, signed=True),
-            link,
-            (sealed_at_us - _POSTGRES_EPOCH_US).to_bytes(8, signed=True),
-            signature,
-            mac,
-        ]
-    )
 
 
 def _write_waiting(row: Sequence[Any]) -> bytes:
@@ -286,8 +167,8 @@ def _written_rows(cursor: Iterator[Sequence[Any]], write: RowWriter) -> Iterator
             yield write(row)
         except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
             # Its columns are not of the kinds that the table declares: no row of ours.
-            first = row[0] if isinstance(row[0], bytes) else _position_bytes(row[0])
-            yield encode_columns([first, *map(_any_bytes, row[1:])])
+            first = row[0] if isinstance(row[0], bytes) else position_bytes(row[0])
+            yield encode_columns([first, *map(any_bytes, row[1:])])
 
 
 def _copied_rows(driver: Any, query: str) -> Iterator[bytes]:  # noqa: ANN401 # psycopg's connection, unknown on SQLite

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from vending.audit import repository
 from vending.audit.model import LinkKind
+from vending.audit.rows import LinkRow
 from vending.audit.rules import (
     FIRST_LINK,
     ChainKeys,
@@ -187,7 +188,7 @@ class Walk:
         self._last_event = last
         self.seen.event_count += len(rows)
 
-    def _take_links(self, rows: Sequence[repository.LinkRow]) -> None:
+    def _take_links(self, rows: Sequence[LinkRow]) -> None:
         """Take a chunk of links."""
         inner_of, outer_of = self._keys.link_code.copiers
         pending = self._pending
