@@ -6,6 +6,7 @@ A second reading of the schema, written here so that it shares nothing with the 
 import re
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 ANNOTATIONS = {
@@ -88,6 +89,9 @@ def _string_faults(value: str, schema: Schema, at: str) -> Iterator[str]:
         case "uuid":
             if str(uuid.UUID(value)) != value:
                 yield f"{at}: {value!r} is no UUID"
+        case "date-time":
+            if datetime.fromisoformat(value).tzinfo is None:
+                yield f"{at}: {value!r} has no offset (RFC 3339)"
         case other:
             yield f"{at}: teach the validator format {other}"
 

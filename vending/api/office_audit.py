@@ -32,8 +32,8 @@ class EventOut(BaseModel):
     at: Annotated[str, Field(examples=["2026-11-25T08:00:00+00:00"])]
     actor_kind: Annotated[str, Field(examples=["operator"])]
     actor_name: Annotated[str, Field(examples=["anna"])]
-    actor_id: RecordId | None
-    session_id: RecordId | None
+    actor_id: Annotated[UUID | None, Field(examples=[ID_EXAMPLE])]
+    session_id: Annotated[UUID | None, Field(examples=[ID_EXAMPLE])]
     action: Annotated[str, Field(examples=["meter.state_changed"])]
     subject: Annotated[str, Field(examples=["meter:600727012345678973"])]
     details: Annotated[dict[str, Any], Field(examples=[{"target": "blocked"}])]
@@ -44,7 +44,8 @@ class EventsOut(BaseModel):
 
     events: list[EventOut]
     next_before: Annotated[
-        RecordId | None, Field(description="`before` of the next page; null: that was all")
+        UUID | None,
+        Field(description="`before` of the next page; null: that was all", examples=[ID_EXAMPLE]),
     ]
 
 
