@@ -29,7 +29,7 @@ from vending.sales.service.desk import SalesDesk
 from vending.sales.service.two_step import resolve_open_sales
 from vending.sales.service.vend import vend
 
-STATEMENTS_MAX = 40
+STATEMENTS_MAX = 48
 RESUME = timedelta(seconds=11)
 
 
