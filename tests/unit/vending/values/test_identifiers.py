@@ -1,4 +1,5 @@
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from vending.values.clock import FixedClock
@@ -26,3 +27,15 @@ def test_milliseconds_are_cut_exactly(fixed_clock: FixedClock) -> None:
         fixed_clock.jump_to(fixed_clock.now().replace(microsecond=microseconds))
         unix_ms = new_uuid7(fixed_clock).int >> 80
         assert unix_ms % 1000 == microseconds // 1000
+
+
+def test_identifiers_of_one_millisecond_rise_in_their_order(fixed_clock: FixedClock) -> None:
+    made = [new_uuid7(fixed_clock) for _ in range(10_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_identifiers_made_by_many_threads_do_not_repeat(fixed_clock: FixedClock) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: new_uuid7(fixed_clock), range(5_000)))
+    assert len(set(made)) == len(made)
