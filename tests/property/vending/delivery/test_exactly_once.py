@@ -147,4 +147,4 @@ class Delivering(RuleBasedStateMachine):
 
 
 TestDelivering = Delivering.TestCase
-TestDelivering.settings = settings(max_examples=30, stateful_step_count=10)
+TestDelivering.settings = settings(max_examples=20, stateful_step_count=10)
