@@ -117,6 +117,21 @@ def _create_token_orders() -> None:
         sa.UniqueConstraint("meter_pan", "base_date", "tid"),
         sqlite_strict=True,
     )
+    _index_token_orders()
+    forbid_delete(op, "token_orders")
+    kept = [column.name for column in columns if column.name not in ORDER_CHANGEABLE]
+    forbid_update_of(op, "token_orders", kept)
+    create_trigger(
+        op,
+        name=ORDER_ENDED,
+        table="token_orders",
+        event="BEFORE UPDATE",
+        when="OLD.state <> 'open'",
+        refusal="token_orders:ended",
+    )
+
+
+def _index_token_orders() -> None:
     op.create_index(None, "token_orders", ["meter_id", "created_at"])
     op.create_index(
         "ix_token_orders_open",
@@ -132,17 +147,6 @@ def _create_token_orders() -> None:
         unique=True,
         sqlite_where=NOT_REFUSED,
         postgresql_where=NOT_REFUSED,
-    )
-    forbid_delete(op, "token_orders")
-    kept = [column.name for column in columns if column.name not in ORDER_CHANGEABLE]
-    forbid_update_of(op, "token_orders", kept)
-    create_trigger(
-        op,
-        name=ORDER_ENDED,
-        table="token_orders",
-        event="BEFORE UPDATE",
-        when="OLD.state <> 'open'",
-        refusal="token_orders:ended",
     )
 
 
