@@ -3,6 +3,7 @@
 Both ends are real: the simulated module answers on a pseudo-terminal, ours asks through it.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import serial
 
 from simulators.faults import Fault
 from simulators.security_module import AnswerFrom, HoldBack, ModuleFault, RefuseWith
-from tests.support.attached_module import NOW, SETTINGS, AttachedBench, attach, attached_bench
+from tests.support.attached_module import NOW, SETTINGS, AttachedBench, attached_bench
 from tests.support.vending_keys import DCTK_2014, DUTK_1993, DUTK_2014, DUTK_2035, register_of
 from vending.errors import ErrorKind, Outcome, VendingError
 from vending.keystore.errors import (
@@ -38,7 +39,6 @@ from vending.sts.tokens import Resource
 REGISTER = register_of(DUTK_2014)
 NUMBER = next(one.number for one in SETTINGS if one.key == REGISTER)
 OTHER_NUMBER = next(one.number for one in SETTINGS if one.key == register_of(DUTK_2035))
-TIMEOUT_S = 0.4
 TOKEN = "70630503470028726114"
 CREDIT = CreditTokenRequest(
     pan=MeterPAN("600727000000000009"),
@@ -56,7 +56,7 @@ OTHER = replace(CREDIT, pan=MeterPAN("000001000000000082"))
 
 @pytest.fixture
 def bench() -> Iterator[AttachedBench]:
-    with attached_bench(timeout_s=TIMEOUT_S) as bench:
+    with attached_bench() as bench:
         bench.module.describe(REGISTER)
         bench.simulated.requests.clear()
         yield bench
@@ -146,6 +146,14 @@ def test_request_that_the_module_heard_damaged_is_repeated(bench: AttachedBench)
     assert outcome_of(bench) == "module_checksum"
 
 
+def test_silence_ends_when_its_time_is_up() -> None:
+    with attached_bench(timeout_s=0.4) as bench:
+        bench.plan(*[Fault.LOST_ANSWER] * 8)
+        begun_s = time.monotonic()
+        assert outcome_of(bench) in {"security_module_answer_lost", "security_module_unavailable"}
+        assert time.monotonic() - begun_s >= 0.4
+
+
 def test_slow_answer_is_waited_for(bench: AttachedBench) -> None:
     bench.plan(Fault.DELAY, Fault.DELAY)
     assert bench.module.vend(REGISTER, CREDIT) == TOKEN
@@ -174,7 +182,7 @@ def test_register_that_holds_another_key_is_refused_and_nothing_is_minted() -> N
         else one
         for one in SETTINGS
     ]
-    with attached_bench(timeout_s=TIMEOUT_S, settings=swapped) as bench:
+    with attached_bench(settings=swapped) as bench:
         with pytest.raises(ModuleRegisterMismatchError) as refused:
             bench.module.vend(REGISTER, CREDIT)
         assert refused.value.facts == {"register": "201457/1/DUTK", "number": OTHER_NUMBER}
@@ -185,14 +193,14 @@ def test_register_that_holds_another_key_is_refused_and_nothing_is_minted() -> N
 
 def test_register_of_another_base_date_is_refused() -> None:
     settings = [replace(one, base_year=2035) if one.key == REGISTER else one for one in SETTINGS]
-    with attached_bench(timeout_s=TIMEOUT_S, settings=settings) as bench:
+    with attached_bench(settings=settings) as bench:
         assert outcome_of(bench) == "module_register_mismatch"
 
 
 def test_key_that_no_register_is_named_for_is_not_found() -> None:
     others = [one for one in SETTINGS if one.key != REGISTER]
     with (
-        attached_bench(timeout_s=TIMEOUT_S, settings=others) as bench,
+        attached_bench(settings=others) as bench,
         pytest.raises(KeyNotFoundError),
     ):
         bench.module.vend(REGISTER, CREDIT)
@@ -361,7 +369,7 @@ def test_key_change_rule_of_the_module_is_told(bench: AttachedBench) -> None:
 
 # --- lines ----------------------------------------------------------------------------------------
 def test_module_on_a_tcp_port_serves_alike() -> None:
-    with attached_bench(timeout_s=TIMEOUT_S, over_tcp=True) as bench:
+    with attached_bench(over_tcp=True) as bench:
         assert bench.module.vend(REGISTER, CREDIT) == TOKEN
         assert bench.module.vend(REGISTER, CREDIT) == TOKEN, "it connects again"
         assert bench.module.identify() == "simulated security module"
@@ -381,7 +389,7 @@ def test_registers_are_asked_again_when_the_line_comes_back(bench: AttachedBench
 
 
 def test_two_processes_share_one_module_a_turn_each(bench: AttachedBench) -> None:
-    other = attach(bench.address, timeout_s=TIMEOUT_S)
+    other = bench.attach_another()
     for _ in range(3):
         assert bench.module.vend(REGISTER, CREDIT) == TOKEN
         assert other.vend(REGISTER, CREDIT) == TOKEN
@@ -390,7 +398,7 @@ def test_two_processes_share_one_module_a_turn_each(bench: AttachedBench) -> Non
 def test_answer_that_another_process_did_not_wait_for_passes_for_nothing(
     bench: AttachedBench, other_token: str
 ) -> None:
-    impatient = attach(bench.address, timeout_s=TIMEOUT_S / 4)
+    impatient = bench.attach_another()
     assert impatient.vend(REGISTER, OTHER) == other_token
     bench.plan(Fault.LATE_ANSWER)
     with pytest.raises(ModuleAnswerLostError):
@@ -407,7 +415,7 @@ def test_line_that_another_process_keeps_is_busy(bench: AttachedBench) -> None:
 
 
 def test_line_that_is_not_there_is_unavailable() -> None:
-    with attached_bench(timeout_s=TIMEOUT_S) as bench:
+    with attached_bench() as bench:
         module = bench.module
         assert module.vend(REGISTER, CREDIT) == TOKEN
     with pytest.raises(ModuleUnavailableError):

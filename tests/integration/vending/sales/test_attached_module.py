@@ -25,7 +25,6 @@ from vending.sales.service.two_step import resolve_open_sales
 from vending.sales.service.vend import vend
 from vending.values.identifiers import IdempotencyKey
 
-TIMEOUT_S = 0.3
 RESUME = timedelta(seconds=11)
 OTHER_NUMBER = next(one.number for one in SETTINGS if one.key == register_of(DUTK_2035))
 NUMBER = next(one.number for one in SETTINGS if one.key == register_of(DUTK_2014))
@@ -33,7 +32,7 @@ NUMBER = next(one.number for one in SETTINGS if one.key == register_of(DUTK_2014
 
 @pytest.fixture
 def bench(shop: Shop) -> Iterator[AttachedBench]:
-    with attached_bench(timeout_s=TIMEOUT_S) as bench:
+    with attached_bench() as bench:
         assert document_of(shop.sell(shop.request("first", meter=2), shop.using(bench.module)))
         yield bench
 
