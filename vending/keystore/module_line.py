@@ -210,6 +210,9 @@ class ModuleLine:
                 self._lines.extend(line for line in self._buffer.receive(octets) if line)
             except ModuleFrameError as error:
                 raise LineConfusedError(str(error)) from error
+            if not self._lines and self._timer.now_s() >= self._ends_s:
+                # What sends empty lines, or a byte now and then, does not have the line for ever.
+                raise LinkTimeoutError(self.link, waited_s=self._timeout_s)
         return self._lines.popleft()
 
 

@@ -51,6 +51,9 @@ class ScriptedStream:
         self.waiting: deque[Step] = deque()
         self.answers: deque[list[Step]] = deque()
         self.written: list[bytes] = []
+        self.time = Time()
+        self.flood = b""
+        self.flooded = 0
 
     def open(self) -> None:
         problem = self.openings.popleft() if self.openings else None
@@ -71,6 +74,11 @@ class ScriptedStream:
             self.waiting.extend(self.answers.popleft())
 
     def read(self, size_max: int, *, timeout_s: float) -> bytes:
+        if self.flood:
+            self.flooded += 1
+            assert self.flooded < 10_000, "it reads on for ever"
+            self.time.wait(0.001)
+            return self.flood
         if not self.waiting:
             raise LinkTimeoutError("scripted", waited_s=timeout_s)
         step = self.waiting.popleft()
@@ -91,7 +99,7 @@ def stream() -> ScriptedStream:
 
 @pytest.fixture
 def line(stream: ScriptedStream) -> ModuleLine:
-    return ModuleLine(stream, probe_register=3, timeout_s=TIMEOUT_S, timer=Time())
+    return ModuleLine(stream, probe_register=3, timeout_s=TIMEOUT_S, timer=stream.time)
 
 
 @pytest.fixture
@@ -213,6 +221,15 @@ def test_module_that_talks_without_end_is_not_settled(
     stream.waiting.clear()
     stream.answers.extend([[b"x" * 512, b"x" * 512], [ANSWER], [ANSWER]])
     assert line.exchange(ASKED) == NAME
+
+
+def test_module_that_sends_empty_lines_without_end_is_given_up(
+    line: ModuleLine, stream: ScriptedStream, begin: Callable[[], None]
+) -> None:
+    begin()
+    stream.flood = b"\r\r\r"
+    with pytest.raises(ModuleUnavailableError):
+        line.exchange(ASKED)
 
 
 def test_refusal_under_its_own_header_settles_the_line(
