@@ -34,7 +34,7 @@ from meter_drivers.protocols.modbus.frames import (
     RTUFraming,
     TCPFraming,
 )
-from meter_drivers.transports.port import SystemTimer
+from meter_drivers.transports.port import ByteStream, SystemTimer, Timer
 from meter_drivers.transports.serial import SerialStream
 from meter_drivers.transports.tcp import TCPStream
 
@@ -72,6 +72,14 @@ class Link:
     unit: int
 
 
+Adapter = Callable[[BusSpec, ByteStream, Timer], tuple[ByteStream, Timer]]
+"""What stands between a bus and its line: it gives the stream and the timer to use instead."""
+
+
+def _leave_as_is(_spec: BusSpec, stream: ByteStream, timer: Timer) -> tuple[ByteStream, Timer]:
+    return stream, timer
+
+
 @dataclass(slots=True)
 class _Owned:
     spec: BusSpec
@@ -83,10 +91,12 @@ class BusPool:
     """The lines of one process: one bus for each port and gateway, kept while it lives.
 
     A bus outlives its sessions, so that its quarantine and its pauses do too; without sessions
-    its port or connection is closed. It is bounded by the number of lines.
+    its port or connection is closed. It is bounded by the number of lines. `adapt` may put
+    something between each bus and its line, such as a recorder of what passes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, adapt: Adapter = _leave_as_is) -> None:
+        self._adapt = adapt
         self._lock = threading.Lock()
         self._owned: dict[tuple[str, int], _Owned] = {}
 
@@ -115,7 +125,7 @@ class BusPool:
             reason = f"it is used with other settings here ({known.bus.link}); wait for its end"
             raise LineBusyError(spec.place, reason)
         if known is None or known.spec != spec:
-            known = self._owned[place] = _Owned(spec, _BUS_MAKERS[spec.kind](spec))
+            known = self._owned[place] = _Owned(spec, _BUS_MAKERS[spec.kind](spec, self._adapt))
         return known
 
 
@@ -269,35 +279,41 @@ _LINK_PARSERS: Final[Mapping[str, _LinkParser]] = MappingProxyType(
 
 
 # --- buses --------------------------------------------------------------------------------------
-def _make_tcp_bus(spec: BusSpec) -> ModbusBus:
+def _make_tcp_bus(spec: BusSpec, adapt: Adapter) -> ModbusBus:
+    line = TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S)
+    stream, timer = adapt(spec, line, SystemTimer())
     return ModbusBus(
-        TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S),
+        stream,
         TCPFraming(),
         pacing=Pacing(gap_s=0, answer_s=NETWORK_ALLOWANCE_S),
-        timer=SystemTimer(),
+        timer=timer,
         reopens_after_silence=True,
     )
 
 
-def _make_rtu_tcp_bus(spec: BusSpec) -> ModbusBus:
+def _make_rtu_tcp_bus(spec: BusSpec, adapt: Adapter) -> ModbusBus:
     assert spec.line is not None, "an RTU line has settings"
+    line = TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S)
+    stream, timer = adapt(spec, line, SystemTimer())
     return ModbusBus(
-        TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S),
+        stream,
         RTUFraming(),
         pacing=pace_serial(spec.line.baud, allowance_s=NETWORK_ALLOWANCE_S),
-        timer=SystemTimer(),
+        timer=timer,
         reopens_after_silence=False,
     )
 
 
-def _make_rtu_bus(spec: BusSpec) -> ModbusBus:
+def _make_rtu_bus(spec: BusSpec, adapt: Adapter) -> ModbusBus:
     assert spec.line is not None, "an RTU line has settings"
     line = spec.line
+    port = SerialStream(spec.place, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits)
+    stream, timer = adapt(spec, port, SystemTimer())
     return ModbusBus(
-        SerialStream(spec.place, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits),
+        stream,
         RTUFraming(),
         pacing=pace_serial(line.baud, allowance_s=SERIAL_ALLOWANCE_S, strips_echo=spec.strips_echo),
-        timer=SystemTimer(),
+        timer=timer,
         reopens_after_silence=False,
     )
 
@@ -312,7 +328,7 @@ def pace_serial(baud: int, *, allowance_s: float, strips_echo: bool = False) -> 
     )
 
 
-_BUS_MAKERS: Final[Mapping[str, Callable[[BusSpec], ModbusBus]]] = MappingProxyType(
+_BUS_MAKERS: Final[Mapping[str, Callable[[BusSpec, Adapter], ModbusBus]]] = MappingProxyType(
     {
         "modbus-tcp": _make_tcp_bus,
         "modbus-rtu-tcp": _make_rtu_tcp_bus,

@@ -5,7 +5,7 @@ one port, because each would take the others' answers for requests. An id with n
 silent, as on copper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from simulators.endpoints.modbus_frames import Request
@@ -29,15 +29,29 @@ class Framing(Protocol):
         ...
 
 
+Listener = Callable[[tuple[Transmission, ...]], None]
+
+
+def _take_no_notice(_sent: tuple[Transmission, ...]) -> None:
+    pass
+
+
 class Bus:
     """The meters of one line by unit id, and the faults of the line."""
 
     def __init__(self, units: Mapping[int, RegisterBank], faults: FaultPlan) -> None:
         self._units = units
         self.faults = faults
+        self.listener: Listener = _take_no_notice
+        """Is told what each request brings, before any of it is on the line."""
 
     def exchange(self, framing: Framing, request: Request) -> tuple[Transmission, ...]:
         """Let the addressed meter act, and return what comes back: nothing is silence."""
+        sent = self._let_act(framing, request)
+        self.listener(sent)
+        return sent
+
+    def _let_act(self, framing: Framing, request: Request) -> tuple[Transmission, ...]:
         bank = self._units.get(request.unit)
         if bank is None:
             return ()

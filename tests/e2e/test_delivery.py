@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from meter_drivers import BusPool
 from simulators.faults import Fault
 from simulators.fleet import RunningFleet, running_fleet
 from simulators.fleet_file import load_fleet
@@ -16,6 +15,7 @@ from simulators.meter import RelayPosition as SimulatedRelay
 from simulators.meter import clear_credit
 from simulators.prepaid_meter import with_electric
 from tests.support.deliveries import IssuedToken, ScriptedGateway, Town, make_delivery
+from tests.support.hushed_meters import hushed_pool
 from vending.commands.model import Command, CommandKind, CommandState
 from vending.delivery.addresses import find_addresses
 from vending.delivery.gateway import CODE_NO_ANSWER, DriverGateway
@@ -106,7 +106,7 @@ def street(sqlite_database: Database, fixed_clock: FixedClock, tmp_path: Path) -
         meter = town.add_meter(link=fleet.link(DRN))
         delivery = replace(
             make_delivery(town, ScriptedGateway()),
-            gateway=DriverGateway(timeout_s=0.2, pool=BusPool()),
+            gateway=DriverGateway(pool=hushed_pool(fleet)),
             find_addresses=find_addresses,
         )
         yield Street(town, fleet, meter, delivery)

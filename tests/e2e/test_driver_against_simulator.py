@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from meter_drivers import (
+    BusPool,
     Done,
     Meter,
     Refused,
@@ -20,6 +21,7 @@ from simulators.faults import Fault
 from simulators.fleet import RunningFleet, running_fleet
 from simulators.fleet_file import FleetPlan, parse_fleet
 from simulators.meter import RelayPosition
+from tests.support.hushed_meters import hushed_pool
 from vending.sts import (
     DecoderKey,
     EncryptionAlgorithm,
@@ -31,9 +33,6 @@ from vending.sts import (
 
 SITE_KEY = bytes(range(32))
 KEY = DecoderKey(bytes.fromhex("0123456789abcdef"), EncryptionAlgorithm.STA)
-TIMEOUT_S = 0.25
-"""Long for a meter that answers at once, short for one that is not there."""
-
 TCP_DRN, PTY_DRN, NEIGHBOUR_DRN = "01234567897", "00000000000", "11111111115"
 SDM_DRN, HIKING_DRN = "22222222220", "33333333335"
 
@@ -50,7 +49,7 @@ faults = {{ late_ms = 2500 }}
 name = "cabinet"
 kind = "pty"
 link = "run/cabinet"
-faults = {{ late_ms = 800 }}
+faults = {{ late_ms = 400 }}
 
 [[meters]]
 drn = "{TCP_DRN}"
@@ -115,13 +114,18 @@ def fleet(plan: FleetPlan) -> Iterator[RunningFleet]:
 
 
 @pytest.fixture
-def open_by_drn(fleet: RunningFleet) -> Iterator[OpenMeter]:
+def pool(fleet: RunningFleet) -> BusPool:
+    return hushed_pool(fleet)
+
+
+@pytest.fixture
+def open_by_drn(fleet: RunningFleet, pool: BusPool) -> Iterator[OpenMeter]:
     with ExitStack() as stack:
 
         def open_by_drn(drn: str) -> Meter:
             profile = fleet.plans[drn].profile.name
             return stack.enter_context(
-                open_meter(fleet.link(drn), profile=profile, timeout_s=TIMEOUT_S, site_key=SITE_KEY)
+                open_meter(fleet.link(drn), profile=profile, site_key=SITE_KEY, pool=pool)
             )
 
         yield open_by_drn
@@ -268,11 +272,11 @@ def test_a_late_answer_is_not_taken_for_that_to_the_next_question(
 
 
 @both_lines
-def test_an_absent_id_is_silent(drn: str, fleet: RunningFleet) -> None:
+def test_an_absent_id_is_silent(drn: str, fleet: RunningFleet, pool: BusPool) -> None:
     link = fleet.link(drn).removesuffix("/1")
     link = link.replace("unit=7", "unit=99") if "unit=7" in link else f"{link}/99"
     with (
-        open_meter(link, profile="reference_prepay", timeout_s=TIMEOUT_S) as meter,
+        open_meter(link, profile="reference_prepay", pool=pool) as meter,
         pytest.raises(LinkTimeoutError),
     ):
         meter.read_credit()
@@ -315,6 +319,8 @@ def test_a_welded_contact_is_not_reported_open(plan: FleetPlan, tmp_path: Path) 
     assert welded != plan
     with (
         running_fleet(welded) as fleet,
-        open_meter(fleet.link(TCP_DRN), profile="reference_prepay", timeout_s=TIMEOUT_S) as meter,
+        open_meter(
+            fleet.link(TCP_DRN), profile="reference_prepay", pool=hushed_pool(fleet)
+        ) as meter,
     ):
         assert not isinstance(meter.open_relay(), Done)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from meter_drivers import BusPool, open_meter
+from meter_drivers import open_meter
 from simulators.faults import Fault
 from simulators.fleet import RunningFleet, running_fleet
 from simulators.fleet_file import load_fleet
+from tests.support.hushed_meters import hushed_pool
 from vending.commands.model import TryOutcome, TryResult
 from vending.delivery.gateway import (
     CODE_NO_ANSWER,
@@ -87,7 +88,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
     file = tmp_path / "fleet.toml"
     file.write_text(FLEET, "utf-8")
     with running_fleet(load_fleet(file)) as fleet:
-        yield Post(fleet, DriverGateway(timeout_s=0.2, pool=BusPool()))
+        yield Post(fleet, DriverGateway(pool=hushed_pool(fleet)))
 
 
 def test_all_sections_in_their_order_change_the_key(post: Post) -> None:

@@ -41,7 +41,7 @@ decoder_key = "{key}"
 sgc = "{sgc}"
 mean_w = 0
 """
-ROUNDS_MAX = 500
+ROUNDS_MAX = 3000
 
 
 @dataclass
@@ -89,7 +89,7 @@ def utility(
             by=SYSTEM,
             clock=fixed_clock,
         )
-        settings = Settings(meter_timeout_ms=500, worker_poll_ms=10)
+        settings = Settings(meter_timeout_ms=30_000, worker_poll_ms=10)
         yield Utility(shop, shop.container(settings), fleet)
 
 
@@ -101,7 +101,7 @@ def test_worker_brings_a_sale_to_the_meter(utility: Utility) -> None:
     worker.start()
     utility.wait_for_delivery()
     stop.set()
-    worker.join(timeout=30)
+    worker.join(timeout=100)
     assert not worker.is_alive()
     assert utility.states() == [CommandState.DONE]
     assert utility.balance_wh > 0
@@ -118,5 +118,5 @@ def test_worker_ends_at_the_signal(utility: Utility) -> None:
     operator = threading.Thread(target=stop_after_the_delivery)
     operator.start()
     run_worker(utility.container)
-    operator.join(timeout=30)
+    operator.join(timeout=100)
     assert utility.states() == [CommandState.DONE]

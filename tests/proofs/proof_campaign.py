@@ -28,11 +28,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from meter_drivers import BusPool
 from simulators.faults import Fault, FaultRates
 from simulators.fleet import RunningFleet, running_fleet
 from simulators.fleet_file import parse_fleet
 from tests.support.campaigns import TO_REVISION_2, Fleet
+from tests.support.hushed_meters import hushed_pool
 from tests.support.partner_client import say
 from tests.support.shop import KES, TARIFF, document_of, pan_of
 from tests.support.vending_keys import DUTK_1993, DUTK_2014
@@ -187,14 +187,14 @@ def open_site(plan: Plan, folder: Path, size: int, rng: random.Random) -> Iterat
     text = fleet_text(plan, fleet, [pan.iain for pan in pans], troubles)
     with running_fleet(parse_fleet(text, file="proof", folder=folder)) as running:
         meters = [register(plan, fleet, running, pan.iain) for pan in pans]
-        yield Site(plan, fleet, meters, troubles, running, open_worker(fleet))
+        yield Site(plan, fleet, meters, troubles, running, open_worker(fleet, running))
     database.close()
 
 
-def open_worker(fleet: Fleet) -> Loop:
-    """The worker with all of its jobs, less patient with meters than it is in the field."""
+def open_worker(fleet: Fleet, running: RunningFleet) -> Loop:
+    """The worker with all of its jobs; a meter is given up when it is known to be silent."""
     context = make_context(fleet.shop.container())
-    gateway = DriverGateway(timeout_s=0.1, pool=BusPool())
+    gateway = DriverGateway(pool=hushed_pool(running))
     context = replace(context, delivery=replace(context.delivery, gateway=gateway))
     return Loop(
         make_jobs(context),

@@ -9,61 +9,70 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum, auto
 
 import pytest
 
 from meter_drivers import BusPool, Done, Refused, Unknown, open_meter
 from meter_drivers.protocols.modbus.token_entry import TokenOutcome
+from simulators.faults import Transmission
+from tests.support.hushed_meters import Heard, hush
 from tests.support.modbus_meter import PrepayMeter, tcp
 
 TOKEN = "09123456789012345678"
-TIMEOUT_S = 0.15
 GARBAGE = bytes((7 * index + 13) % 256 for index in range(300))
 
-Misdeed = Callable[[socket.socket, bytes], None]
-"""What the other side does instead of sending its answer."""
+
+class End(Enum):
+    """What becomes of the connection."""
+
+    OPEN = auto()
+    SHUT = auto()
+    RESET = auto()
+    """As the kernel does for a process that was killed."""
 
 
-def hang(_connection: socket.socket, _answer: bytes) -> None:
-    """Send nothing, and leave the connection open."""
+Misdeed = Callable[[bytes], tuple[bytes, End]]
+"""What the other side sends instead of its answer, and then does to the connection."""
 
 
-def close_before_answer(connection: socket.socket, _answer: bytes) -> None:
-    connection.shutdown(socket.SHUT_RDWR)
+def hang(_answer: bytes) -> tuple[bytes, End]:
+    return b"", End.OPEN
 
 
-def close_within_answer(connection: socket.socket, answer: bytes) -> None:
-    connection.sendall(answer[:9])
-    connection.shutdown(socket.SHUT_RDWR)
+def close_before_answer(_answer: bytes) -> tuple[bytes, End]:
+    return b"", End.SHUT
 
 
-def die(connection: socket.socket, _answer: bytes) -> None:
-    """Reset the connection, as the kernel does for a process that was killed."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+def close_within_answer(answer: bytes) -> tuple[bytes, End]:
+    return answer[:9], End.SHUT
 
 
-def talk_nonsense(connection: socket.socket, _answer: bytes) -> None:
-    connection.sendall(GARBAGE)
+def die(_answer: bytes) -> tuple[bytes, End]:
+    return b"", End.RESET
 
 
-def dawdle(connection: socket.socket, answer: bytes) -> None:
+def talk_nonsense(_answer: bytes) -> tuple[bytes, End]:
+    return GARBAGE, End.OPEN
+
+
+def dawdle(answer: bytes) -> tuple[bytes, End]:
     """Send half an answer, and keep the rest."""
-    connection.sendall(answer[:6])
+    return answer[:6], End.OPEN
 
 
-def answer_for_another_unit(connection: socket.socket, answer: bytes) -> None:
-    connection.sendall(answer[:6] + bytes([answer[6] + 1]) + answer[7:])
+def answer_for_another_unit(answer: bytes) -> tuple[bytes, End]:
+    return answer[:6] + bytes([answer[6] + 1]) + answer[7:], End.OPEN
 
 
-def answer_another_request(connection: socket.socket, answer: bytes) -> None:
-    connection.sendall(bytes([answer[0] ^ 0x55]) + answer[1:])
+def answer_another_request(answer: bytes) -> tuple[bytes, End]:
+    return bytes([answer[0] ^ 0x55]) + answer[1:], End.OPEN
 
 
-def give_up(connection: socket.socket, answer: bytes) -> None:
+def give_up(answer: bytes) -> tuple[bytes, End]:
     """Say as a gateway that the meter did not answer, although it did."""
     (transaction,) = struct.unpack(">H", answer[:2])
-    connection.sendall(tcp(transaction, answer[6], b"\x90\x0b"))
+    return tcp(transaction, answer[6], b"\x90\x0b"), End.OPEN
 
 
 MISDEEDS: tuple[Misdeed, ...] = (
@@ -87,6 +96,7 @@ class BadPeer:
         self.misdeed: Misdeed | None = misdeed
         self.applies = applies
         self.write_count = 0
+        self.heard = Heard()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._serve)
@@ -94,6 +104,10 @@ class BadPeer:
     @property
     def link(self) -> str:
         return f"modbus-tcp://127.0.0.1:{self.listener.getsockname()[1]}/1"
+
+    @property
+    def pool(self) -> BusPool:
+        return BusPool(adapt=lambda _spec, stream, _timer: hush(stream, self.heard))
 
     def _serve(self) -> None:
         while not self.stopped.is_set():
@@ -121,17 +135,21 @@ class BadPeer:
 
     def _answer(self, connection: socket.socket, frame: bytes) -> None:
         (transaction,), pdu = struct.unpack(">H", frame[:2]), frame[7:]
-        if pdu[0] != 0x10:
-            connection.sendall(tcp(transaction, 1, self.meter.answer_pdu(pdu)))
-            return
-        self.write_count += 1
-        misdeed, self.misdeed = self.misdeed, None
+        misdeed = None
+        if pdu[0] == 0x10:
+            self.write_count += 1
+            misdeed, self.misdeed = self.misdeed, None
         answered = self.meter.answer_pdu(pdu) if misdeed is None or self.applies else pdu[:5]
-        answer = tcp(transaction, 1, answered)
-        if misdeed is None:
-            connection.sendall(answer)
-        else:
-            misdeed(connection, answer)
+        sent, end = tcp(transaction, 1, answered), End.OPEN
+        if misdeed is not None:
+            sent, end = misdeed(sent)
+        self.heard.note((Transmission(sent),))
+        connection.sendall(sent)
+        if end is End.SHUT:
+            connection.shutdown(socket.SHUT_RDWR)
+        elif end is End.RESET:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
 
 
 @pytest.fixture
@@ -157,9 +175,7 @@ def test_token_that_was_taken_is_found_taken_after_one_write(
     serve: Callable[..., BadPeer], misdeed: Misdeed
 ) -> None:
     peer = serve(misdeed, applies=True)
-    with open_meter(
-        peer.link, profile="reference_prepay", timeout_s=TIMEOUT_S, pool=BusPool()
-    ) as meter:
+    with open_meter(peer.link, profile="reference_prepay", pool=peer.pool) as meter:
         assert isinstance(meter.enter_token(TOKEN), Done)
         assert peer.write_count == 1
         again = meter.enter_token(TOKEN)
@@ -174,9 +190,7 @@ def test_token_that_was_lost_is_unknown_after_one_write_and_taken_the_second_tim
 ) -> None:
     monkeypatch.setattr("meter_drivers.drivers.modbus_orders.TOKEN_POLL_S", 0.01)
     peer = serve(misdeed, applies=False)
-    with open_meter(
-        peer.link, profile="reference_prepay", timeout_s=TIMEOUT_S, pool=BusPool()
-    ) as meter:
+    with open_meter(peer.link, profile="reference_prepay", pool=peer.pool) as meter:
         assert isinstance(meter.enter_token(TOKEN), Unknown)
         assert peer.write_count == 1
         assert isinstance(meter.enter_token(TOKEN), Done)

@@ -22,6 +22,8 @@ from meter_drivers.registry import (
     pace_serial,
     parse_link,
 )
+from meter_drivers.transports.port import ByteStream, Timer
+from meter_drivers.transports.tcp import TCPStream
 from tests.support.modbus_lines import serve_pty, serve_tcp
 from tests.support.modbus_meter import PrepayMeter
 
@@ -182,6 +184,30 @@ def test_one_gateway_is_asked_by_many_sessions_over_one_connection(
             open_meter(link, profile="reference_prepay", pool=pool) as other,
         ):
             assert one.identify() == other.identify()
+
+
+def test_what_stands_between_bus_and_line_hears_all_that_passes(prepay_meter: PrepayMeter) -> None:
+    class Recorder(TCPStream):
+        heard = b""
+
+        def read(self, size_max: int, *, timeout_s: float) -> bytes:
+            data = super().read(size_max, timeout_s=timeout_s)
+            self.heard += data
+            return data
+
+    recorders: list[Recorder] = []
+
+    def record(spec: BusSpec, _stream: ByteStream, timer: Timer) -> tuple[ByteStream, Timer]:
+        recorders.append(Recorder(spec.place, spec.port, connect_timeout_s=30))
+        return recorders[-1], timer
+
+    with serve_tcp(prepay_meter) as port:
+        link = f"modbus-tcp://127.0.0.1:{port}/1"
+        pool = BusPool(adapt=record)
+        with open_meter(link, profile="reference_prepay", pool=pool) as meter:
+            meter.identify()
+    (recorder,) = recorders
+    assert b"open prepay" in recorder.heard
 
 
 def test_line_closes_with_its_last_session_and_opens_for_the_next(

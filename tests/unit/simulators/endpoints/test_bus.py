@@ -40,6 +40,14 @@ def test_the_addressed_meter_answers(bus: Bus, register: Register) -> None:
     assert register.write_count == 1
 
 
+def test_a_listener_is_told_what_each_request_brings(bus: Bus) -> None:
+    told: list[tuple[Transmission, ...]] = []
+    bus.listener = told.append
+    brought = [bus.exchange(RTUServerFraming(), Request(unit, WRITE)) for unit in (7, 8)]
+    assert told == brought
+    assert brought[1] == ()
+
+
 @pytest.mark.parametrize("unit", [0, 1, 8, 247])
 def test_an_id_without_meter_is_silent(bus: Bus, register: Register, unit: int) -> None:
     assert bus.exchange(RTUServerFraming(), Request(unit, WRITE)) == ()
