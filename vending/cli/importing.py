@@ -13,7 +13,7 @@ from vending.cli.access import acting, needs
 from vending.cli.context import DataOption, opened_database
 from vending.cli.output import FindingsError, JsonOption, Row, print_document, progress_bar
 from vending.customers.importing import import_customers
-from vending.customers.service import find_ids
+from vending.customers.service import find_erased, find_ids
 from vending.errors import ErrorKind, VendingError
 from vending.meters.importing import MeterReferences, import_meters
 from vending.operators.permissions import Permission
@@ -70,7 +70,9 @@ def take_meters(
         found = find_effective(connection, codes, clock.now())
         return {code: tariff.currency for code, tariff in found.items()}
 
-    references = MeterReferences(find_customers=find_ids, find_currencies=find_currencies)
+    references = MeterReferences(
+        find_customers=find_ids, find_erased=find_erased, find_currencies=find_currencies
+    )
     with (
         opened_database(data) as (_, database),
         progress_bar(as_json=as_json) as bar,

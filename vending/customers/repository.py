@@ -45,6 +45,27 @@ def find_ids(connection: Connection, account_numbers: Collection[str]) -> dict[s
     return {row.account_number: CustomerId(row.id) for row in found}
 
 
+def find_erased(connection: Connection, account_numbers: Collection[str]) -> set[str]:
+    """Return those of the account numbers whose customers were erased."""
+    query = select(customers.c.account_number).where(
+        customers.c.account_number.in_(set(account_numbers)), customers.c.erased_at.is_not(None)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def lock_customers(connection: Connection, ids: Collection[CustomerId]) -> None:
+    """Lock customers until the transaction ends, in the order of their ids."""
+    query = select(customers.c.id).where(customers.c.id.in_(set(ids))).order_by(customers.c.id)
+    connection.execute(query.with_for_update()).all()
+
+
+def hold_customer(connection: Connection, customer_id: CustomerId) -> Customer | None:
+    """Return the customer, kept from any change until the transaction ends; None: there is none."""
+    query = select(customers).where(customers.c.id == customer_id).with_for_update(read=True)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _to_customer(row)
+
+
 def lock_customer(connection: Connection, customer_id: CustomerId) -> Customer | None:
     """Return the customer, locked until the transaction ends; None: there is none."""
     query = select(customers).where(customers.c.id == customer_id).with_for_update()

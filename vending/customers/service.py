@@ -21,7 +21,13 @@ from vending.customers.model import (
     NewCustomer,
     require_address,
 )
-from vending.customers.repository import find_customers, find_ids, list_kept
+from vending.customers.repository import (
+    find_customers,
+    find_erased,
+    find_ids,
+    list_kept,
+    lock_customers,
+)
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.column_types import Json
 from vending.persistence.engine import Database
@@ -36,10 +42,13 @@ __all__ = [
     "erase_customer",
     "export_customer",
     "find_customers",
+    "find_erased",
     "find_ids",
+    "hold_customer",
     "list_customers",
     "list_kept",
     "load_customer",
+    "lock_customers",
     "make_customer",
     "register_customer",
     "set_consent",
@@ -123,6 +132,19 @@ def load_customer(connection: Connection, customer_id: CustomerId) -> Customer:
     if customer is None:
         raise CustomerNotFoundError(str(customer_id))
     return customer
+
+
+def hold_customer(connection: Connection, customer_id: CustomerId) -> Customer:
+    """Return a customer who may be given something, and who is not erased until the commit.
+
+    Raises:
+        CustomerNotFoundError: There is none with this id.
+        CustomerErasedError: The customer's personal data was erased.
+    """
+    customer = repository.hold_customer(connection, customer_id)
+    if customer is None:
+        raise CustomerNotFoundError(str(customer_id))
+    return _require_kept(customer)
 
 
 def list_customers(

@@ -42,6 +42,8 @@ class MeterReferences:
     """How other features answer what a row refers to; what they do not know is left out."""
 
     find_customers: Callable[[Connection, Collection[str]], Mapping[str, CustomerId]]
+    find_erased: Callable[[Connection, Collection[str]], Collection[str]]
+    """Of those account numbers, the ones whose customers were erased."""
     find_currencies: Callable[[Connection, Collection[str]], Mapping[str, Currency]]
 
 
@@ -71,8 +73,12 @@ def import_meters(  # noqa: PLR0913 # who, when, from where, against what: none 
         )
         rows = {"first_row": batch[0].row, "last_row": batch[-1].row, "meters": len(stored)}
         record(connection, [AuditEvent(by, "meters.imported", "meters", {**rows})], clock)
-        # Another import may have stored some since the check.
-        return _list_registered(batch, {r.record.meter.pan.digits for r in batch} - stored)
+        # Another import may have stored some since the check, or somebody erased a customer; from
+        # here on a foreign key keeps from erasure whom a meter names.
+        return [
+            *_list_registered(batch, {r.record.meter.pan.digits for r in batch} - stored),
+            *_list_erased(batch, references.find_erased(connection, _account_numbers(batch))),
+        ]
 
     parsed = parse_file(source, METER_FORMAT, progress)
     if dry_run:
@@ -84,6 +90,7 @@ def _check(connection: Connection, batch: MeterRows, references: MeterReferences
     pans = [numbered.record.meter.pan for numbered in batch]
     findings = _list_registered(batch, repository.find_registered(connection, pans))
     customers = references.find_customers(connection, _account_numbers(batch))
+    findings += _list_erased(batch, references.find_erased(connection, _account_numbers(batch)))
     codes = {numbered.record.meter.tariff_code for numbered in batch}
     currencies = references.find_currencies(connection, codes)
     for numbered in batch:
@@ -106,6 +113,19 @@ def _list_registered(batch: MeterRows, taken: Collection[str]) -> list[Finding]:
         Finding(numbered.row, "drn", "already_registered", message)
         for numbered in batch
         if numbered.record.meter.pan.digits in taken
+    ]
+
+
+def _list_erased(batch: MeterRows, erased: Collection[str]) -> list[Finding]:
+    return [
+        Finding(
+            numbered.row,
+            "account_number",
+            "customer_erased",
+            f"Customer {numbered.record.account_number} was erased. Register the person anew.",
+        )
+        for numbered in batch
+        if numbered.record.account_number in erased
     ]
 
 

@@ -18,13 +18,12 @@ from vending.meters.repository import (
     find_meters,
     find_meters_by_id,
     list_fitting,
+    list_holdings,
     load_last_tids,
     lock_holdings,
     lock_meters,
-    select_fitting,
     select_on_keys,
     store_last_tids,
-    stream_holdings,
 )
 from vending.meters.rules import check_transition, require_note
 from vending.persistence.audit import AuditEvent, record
@@ -47,6 +46,7 @@ __all__ = [
     "find_meters",
     "find_meters_by_id",
     "list_fitting",
+    "list_holdings",
     "list_meters",
     "load_last_tids",
     "load_meter",
@@ -56,13 +56,13 @@ __all__ = [
     "record_key",
     "record_keys",
     "register_meter",
-    "select_fitting",
     "select_on_keys",
     "store_last_tids",
-    "stream_holdings",
 ]
 
 PAGE_SIZE_MAX: Final = 1_000
+HoldCustomer = Callable[[Connection, CustomerId], object]
+"""How the customers keep one from erasure until the commit, or refuse it."""
 
 
 def register_meter(database: Database, new: NewMeter, *, by: Actor, clock: Clock) -> Meter:
@@ -161,16 +161,20 @@ def assign_customer(
     pan: MeterPAN,
     customer_id: CustomerId | None,
     *,
+    hold_customer: HoldCustomer,
     by: Actor,
     clock: Clock,
 ) -> Meter:
-    """Give a meter to a customer, or to nobody; the customer must be registered.
+    """Give a meter to a customer, or to nobody.
 
     Raises:
         MeterNotFoundError: The register has none of this number.
+        VendingError: Nothing is given to that customer: none is registered, or it was erased.
     """
 
-    def edit(meter: Meter) -> tuple[Meter, AuditEvent]:
+    def edit(connection: Connection, meter: Meter) -> tuple[Meter, AuditEvent]:
+        if customer_id is not None:
+            hold_customer(connection, customer_id)
         facts = {"customer_id": None if customer_id is None else str(customer_id)}
         event = _event(by, "meter.assigned", meter, {**facts})
         return replace(meter, customer_id=customer_id), event
@@ -194,7 +198,7 @@ def change_link(
         MeterInvalidError: The link or the profile has not the form of one.
     """
 
-    def edit(meter: Meter) -> tuple[Meter, AuditEvent]:
+    def edit(_: Connection, meter: Meter) -> tuple[Meter, AuditEvent]:
         event = _event(by, "meter.link_changed", meter, {"profile": profile, "link": link})
         return replace(meter, profile=profile, link=link), event
 
@@ -217,7 +221,7 @@ def change_tariff(
         MeterInvalidError: The tariff is in another currency, or its code has not the form of one.
     """
 
-    def edit(meter: Meter) -> tuple[Meter, AuditEvent]:
+    def edit(_: Connection, meter: Meter) -> tuple[Meter, AuditEvent]:
         if meter.currency != currency:
             raise MeterInvalidError(
                 field="tariff_code", wanted=f"a tariff in {meter.currency}, the meter's currency"
@@ -257,11 +261,11 @@ def record_keys(
 def _change(
     database: Database,
     pan: MeterPAN,
-    edit: Callable[[Meter], tuple[Meter, AuditEvent]],
+    edit: Callable[[Connection, Meter], tuple[Meter, AuditEvent]],
     clock: Clock,
 ) -> Meter:
     with database.unit_of_work() as uow:
-        meter, event = edit(_lock_meter(uow.connection, pan))
+        meter, event = edit(uow.connection, _lock_meter(uow.connection, pan))
         repository.update_meter(uow.connection, meter)
         record(uow.connection, [event], clock)
         uow.commit()

@@ -15,7 +15,13 @@ from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.service import redeem, request_approval
 from vending.customers.errors import CustomerErasedError, CustomerNotFoundError
 from vending.customers.model import Customer
-from vending.customers.service import erase_customer, find_ids, list_kept, load_customer
+from vending.customers.service import (
+    erase_customer,
+    find_ids,
+    list_kept,
+    load_customer,
+    lock_customers,
+)
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.audit import AuditEvent, record
@@ -128,6 +134,8 @@ def erase_person(
     """
     by.require(Permission.CUSTOMERS_ERASE)
     with database.unit_of_work() as uow:
+        # Nobody gives the customer a meter between the look at what holds them and the erasure.
+        lock_customers(uow.connection, [customer_id])
         act = _erasure_act(uow.connection, customer_id)
         redeem(uow.connection, by, approval_id, act, clock=clock)
         erased = erase_customer(uow.connection, customer_id, by=by.actor, clock=clock)
@@ -147,6 +155,7 @@ def erase_due(
     due_before = subtract_months(clock.now(), months)
     with database.unit_of_work() as uow:
         kept = list_kept(uow.connection, before=due_before, after=after, limit=SCAN_COUNT_MAX)
+        lock_customers(uow.connection, list(kept))
         active = _find_last_activity(uow.connection, list(kept), SOURCES)
         held = _find_holds(uow.connection, list(kept), SOURCES)
         due = [one for one in kept if one not in held and active.get(one, kept[one]) < due_before]

@@ -7,7 +7,7 @@ import pytest
 from tests.support.racing_clock import RacingClock
 from tests.support.tariffs import add_version
 from vending.customers.model import Customer, NewCustomer
-from vending.customers.service import find_ids, register_customer
+from vending.customers.service import erase_customer, find_erased, find_ids, register_customer
 from vending.meters.importing import MeterReferences, import_meters
 from vending.meters.model import Meter, MeterState, NewMeter
 from vending.meters.service import list_meters, register_meter
@@ -19,7 +19,9 @@ from vending.values.clock import FixedClock
 from vending.values.money import Currency
 
 HEADER = "drn,sgc,krn,kt,ti,ea,dkga,base_date,tariff_code,currency,account_number,state\n"
-REFERENCES = MeterReferences(find_customers=find_ids, find_currencies=find_currencies)
+REFERENCES = MeterReferences(
+    find_customers=find_ids, find_erased=find_erased, find_currencies=find_currencies
+)
 MakeMeter = Callable[..., NewMeter]
 
 
@@ -154,3 +156,55 @@ def test_a_row_that_another_import_stored_meanwhile_keeps_every_row_out(
     assert [(f.row, f.code) for f in report.findings] == [(3, "already_registered")]
     assert report.written_count == 0
     assert [meter.pan for meter in stored(database)] == [make_new_meter(2).pan]
+
+
+def erase(database: Database, customer: Customer, clock: FixedClock) -> None:
+    with database.unit_of_work() as uow:
+        erase_customer(uow.connection, customer.id, by=SYSTEM, clock=clock)
+        uow.commit()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_each_row_of_an_erased_customer_is_named(
+    database: Database,
+    customer: Customer,
+    make_new_meter: MakeMeter,
+    fixed_clock: FixedClock,
+    dry_run: bool,  # noqa: FBT001 # a column of the table
+) -> None:
+    erase(database, customer, fixed_clock)
+    lines = [line(make_new_meter(1)), line(make_new_meter(2), account=""), line(make_new_meter(3))]
+    report = import_meters(
+        database,
+        source(*lines),
+        by=SYSTEM,
+        clock=fixed_clock,
+        references=REFERENCES,
+        dry_run=dry_run,
+    )
+    assert [(f.row, f.column, f.code) for f in report.findings] == [
+        (2, "account_number", "customer_erased"),
+        (4, "account_number", "customer_erased"),
+    ]
+    assert stored(database) == ()
+
+
+def test_a_customer_who_was_erased_meanwhile_keeps_every_row_out(
+    postgres_database: Database, make_new_meter: MakeMeter, fixed_clock: FixedClock
+) -> None:
+    """SQLite has one writer, so that only PostgreSQL lets a rival in between check and insert."""
+    database = postgres_database
+    customer = prepare(database, fixed_clock)
+    clock = RacingClock(
+        fixed_clock, at_call=1, rival=lambda: erase(database, customer, fixed_clock)
+    )
+    report = import_meters(
+        database,
+        source(line(make_new_meter(1))),
+        by=SYSTEM,
+        clock=clock,
+        references=REFERENCES,
+        dry_run=False,
+    )
+    assert [(f.row, f.code) for f in report.findings] == [(2, "customer_erased")]
+    assert stored(database) == ()

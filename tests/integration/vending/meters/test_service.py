@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from vending.customers.errors import CustomerErasedError, CustomerNotFoundError
 from vending.customers.model import NewCustomer
-from vending.customers.service import register_customer
+from vending.customers.service import erase_customer, hold_customer, register_customer
 from vending.meters.errors import (
     MeterAlreadyRegisteredError,
     MeterInvalidError,
@@ -104,7 +105,9 @@ def test_a_meter_that_does_not_exist_is_not_found(
     with database.read() as connection, pytest.raises(MeterNotFoundError, match=pan.iain):
         load_meter(connection, pan)
     with pytest.raises(MeterNotFoundError):
-        assign_customer(database, pan, None, by=SYSTEM, clock=fixed_clock)
+        assign_customer(
+            database, pan, None, hold_customer=hold_customer, by=SYSTEM, clock=fixed_clock
+        )
     with pytest.raises(MeterNotFoundError):
         change_state(database, pan, MeterState.BLOCKED, by=ANN, reason="x", clock=fixed_clock)
 
@@ -155,7 +158,9 @@ def test_meters_are_listed_by_state_and_customer(
     customer = register_customer(
         database, NewCustomer(account_number="A-1", name="张三"), by=SYSTEM, clock=fixed_clock
     )
-    assigned = assign_customer(database, meter.pan, customer.id, by=SYSTEM, clock=fixed_clock)
+    assigned = assign_customer(
+        database, meter.pan, customer.id, hold_customer=hold_customer, by=SYSTEM, clock=fixed_clock
+    )
     with database.read() as connection:
         assert list_meters(connection, state=MeterState.STOCK).meters == (stock,)
         assert list_meters(connection, customer_id=customer.id).meters == (assigned,)
@@ -169,19 +174,60 @@ def test_a_meter_is_given_to_a_customer_and_taken_back(
         database, NewCustomer(account_number="A-1", name="张三"), by=SYSTEM, clock=fixed_clock
     )
     assert (
-        assign_customer(database, meter.pan, customer.id, by=SYSTEM, clock=fixed_clock).customer_id
+        assign_customer(
+            database,
+            meter.pan,
+            customer.id,
+            hold_customer=hold_customer,
+            by=SYSTEM,
+            clock=fixed_clock,
+        ).customer_id
         == customer.id
     )
     assert load(database, meter).customer_id == customer.id
-    assert assign_customer(database, meter.pan, None, by=SYSTEM, clock=fixed_clock) == meter
+    assert (
+        assign_customer(
+            database, meter.pan, None, hold_customer=hold_customer, by=SYSTEM, clock=fixed_clock
+        )
+        == meter
+    )
     assert load(database, meter) == meter
 
 
 def test_a_meter_is_given_to_no_unknown_customer(
     database: Database, meter: Meter, fixed_clock: FixedClock
 ) -> None:
-    with pytest.raises(IntegrityError):
-        assign_customer(database, meter.pan, CustomerId(UUID(int=1)), by=SYSTEM, clock=fixed_clock)
+    with pytest.raises(CustomerNotFoundError):
+        assign_customer(
+            database,
+            meter.pan,
+            CustomerId(UUID(int=1)),
+            hold_customer=hold_customer,
+            by=SYSTEM,
+            clock=fixed_clock,
+        )
+    assert load(database, meter) == meter
+
+
+def test_a_meter_is_given_to_no_erased_customer(
+    database: Database, meter: Meter, fixed_clock: FixedClock
+) -> None:
+    customer = register_customer(
+        database, NewCustomer(account_number="A-1", name="张三"), by=SYSTEM, clock=fixed_clock
+    )
+    with database.unit_of_work() as uow:
+        erase_customer(uow.connection, customer.id, by=SYSTEM, clock=fixed_clock)
+        uow.commit()
+    with pytest.raises(CustomerErasedError) as refused:
+        assign_customer(
+            database,
+            meter.pan,
+            customer.id,
+            hold_customer=hold_customer,
+            by=SYSTEM,
+            clock=fixed_clock,
+        )
+    assert refused.value.code == "customer_erased"
     assert load(database, meter) == meter
 
 
@@ -286,7 +332,7 @@ def test_every_change_is_recorded_with_who_did_it(
 ) -> None:
     pan = meter.pan
     change_state(database, pan, MeterState.BLOCKED, by=ANN, reason="theft", clock=fixed_clock)
-    assign_customer(database, pan, None, by=ANN, clock=fixed_clock)
+    assign_customer(database, pan, None, hold_customer=hold_customer, by=ANN, clock=fixed_clock)
     change_link(database, pan, profile=None, link=None, by=ANN, clock=fixed_clock)
     kes = Currency("KES")
     change_tariff(database, pan, tariff_code="B-1", currency=kes, by=ANN, clock=fixed_clock)

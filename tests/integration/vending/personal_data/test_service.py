@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Table, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tests.support.people import approve, sign_in_as
+from tests.support.racing_clock import RacingClock
 from tests.support.shop import Shop, build_shop
 from vending.customers.errors import CustomerErasedError, CustomerNotFoundError
 from vending.customers.model import ERASED_NAME, Channel, Customer, Language, NewCustomer
 from vending.customers.service import (
     Contact,
     change_contact,
+    hold_customer,
     load_customer,
     register_customer,
     set_consent,
@@ -61,7 +63,14 @@ def shop(database: Database, fixed_clock: FixedClock, tmp_path: Path) -> Shop:
 def amina(shop: Shop) -> Customer:
     """A customer with a meter and a sale."""
     customer = register_customer(shop.database, NEW, by=SYSTEM, clock=shop.clock)
-    assign_customer(shop.database, shop.meters[0].pan, customer.id, by=SYSTEM, clock=shop.clock)
+    assign_customer(
+        shop.database,
+        shop.meters[0].pan,
+        customer.id,
+        hold_customer=hold_customer,
+        by=SYSTEM,
+        clock=shop.clock,
+    )
     shop.issue("k-1")
     return customer
 
@@ -184,7 +193,14 @@ def test_meter_that_comes_into_use_meanwhile_stops_the_erasure(
     other = sign_in_as(shop.database, shop.clock, Role.ADMINISTRATOR, name="administrator")
     asked = propose_erasure(shop.database, amina.id, by=clerk, reason="x", clock=shop.clock)
     approve(shop.database, shop.clock, asked.id, other)
-    assign_customer(shop.database, shop.meters[1].pan, amina.id, by=SYSTEM, clock=shop.clock)
+    assign_customer(
+        shop.database,
+        shop.meters[1].pan,
+        amina.id,
+        hold_customer=hold_customer,
+        by=SYSTEM,
+        clock=shop.clock,
+    )
     with pytest.raises(ErasureHeldError):
         erase_person(shop.database, amina.id, by=clerk, approval_id=asked.id, clock=shop.clock)
 
@@ -287,3 +303,28 @@ def test_unknown_customer_is_refused(shop: Shop, clerk: SignedIn) -> None:
     for ask in (view_identity, export_person):
         with pytest.raises(CustomerNotFoundError):
             ask(shop.database, nobody, by=clerk, purpose="x", clock=shop.clock)
+
+
+def test_nobody_gets_a_meter_while_being_erased(
+    postgres_database: Database, fixed_clock: FixedClock, tmp_path: Path
+) -> None:
+    """SQLite has one writer, so that only PostgreSQL lets a rival look in between."""
+    shop = build_shop(postgres_database, fixed_clock, tmp_path)
+    customer = register_customer(shop.database, NEW, by=SYSTEM, clock=shop.clock)
+    by = sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="clerk")
+    other = sign_in_as(shop.database, shop.clock, Role.ADMINISTRATOR, name="administrator")
+    asked = propose_erasure(shop.database, customer.id, by=by, reason="x", clock=shop.clock)
+    approve(shop.database, shop.clock, asked.id, other)
+    refusals = []
+
+    def give_meanwhile() -> None:
+        query = select(customers.c.id).where(customers.c.id == customer.id)
+        with shop.database.unit_of_work() as uow:
+            try:
+                uow.connection.execute(query.with_for_update(read=True, nowait=True))
+            except OperationalError as refused:
+                refusals.append(type(refused.orig).__name__)
+
+    racing = RacingClock(shop.clock, at_call=1, rival=give_meanwhile)
+    erase_person(shop.database, customer.id, by=by, approval_id=asked.id, clock=racing)
+    assert refusals == ["LockNotAvailable"]

@@ -13,6 +13,7 @@ from vending.approvals.errors import ApprovalMismatchError, ApprovalRequiredErro
 from vending.commands.model import CommandKind, CommandState, NewCommand
 from vending.commands.service import queue_commands
 from vending.commands.tables import commands
+from vending.customers.service import hold_customer
 from vending.ledger.tables import journal_entries
 from vending.meters.service import assign_customer, change_link
 from vending.operators.errors import PermissionDeniedError
@@ -147,7 +148,14 @@ def test_more_than_the_limit_takes_two(
 def test_units_follow_the_customer_to_the_new_meter_alone(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
 ) -> None:
-    assign_customer(shop.database, shop.meters[2].pan, None, by=SYSTEM, clock=shop.clock)
+    assign_customer(
+        shop.database,
+        shop.meters[2].pan,
+        None,
+        hold_customer=hold_customer,
+        by=SYSTEM,
+        clock=shop.clock,
+    )
     with pytest.raises(ReplacementRefusedError):
         replace_token(request(token, shop.meters[2].pan.iain), desk, by=clerk, limit_wh=ANY_WH)
     issued = replace_token(request(token, shop.meters[1].pan.iain), desk, by=clerk, limit_wh=ANY_WH)
