@@ -19,7 +19,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from meter_drivers.bus.modbus import FRAME_SIZE_MAX, MeterTiming, ModbusBus, Pacing
+from meter_drivers.bus.line import LineOwner, MeterTiming, Pacing
+from meter_drivers.bus.modbus import FRAME_SIZE_MAX, ModbusBus
 from meter_drivers.capabilities import Meter
 from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
@@ -116,7 +117,7 @@ class BusPool:
             with self._lock:
                 owned.user_count -= 1
                 if owned.user_count == 0:
-                    owned.bus.rest()
+                    owned.bus.line.rest()
 
     def _find_or_make(self, spec: BusSpec) -> _Owned:
         place = (spec.place, spec.port)
@@ -280,42 +281,42 @@ _LINK_PARSERS: Final[Mapping[str, _LinkParser]] = MappingProxyType(
 
 # --- buses --------------------------------------------------------------------------------------
 def _make_tcp_bus(spec: BusSpec, adapt: Adapter) -> ModbusBus:
-    line = TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S)
-    stream, timer = adapt(spec, line, SystemTimer())
-    return ModbusBus(
+    tcp = TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S)
+    stream, timer = adapt(spec, tcp, SystemTimer())
+    line = LineOwner(
         stream,
-        TCPFraming(),
         pacing=Pacing(gap_s=0, answer_s=NETWORK_ALLOWANCE_S),
         timer=timer,
         reopens_after_silence=True,
     )
+    return ModbusBus(line, TCPFraming())
 
 
 def _make_rtu_tcp_bus(spec: BusSpec, adapt: Adapter) -> ModbusBus:
     assert spec.line is not None, "an RTU line has settings"
-    line = TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S)
-    stream, timer = adapt(spec, line, SystemTimer())
-    return ModbusBus(
+    tcp = TCPStream(spec.place, spec.port, connect_timeout_s=CONNECT_TIMEOUT_S)
+    stream, timer = adapt(spec, tcp, SystemTimer())
+    line = LineOwner(
         stream,
-        RTUFraming(),
         pacing=pace_serial(spec.line.baud, allowance_s=NETWORK_ALLOWANCE_S),
         timer=timer,
         reopens_after_silence=False,
     )
+    return ModbusBus(line, RTUFraming())
 
 
 def _make_rtu_bus(spec: BusSpec, adapt: Adapter) -> ModbusBus:
     assert spec.line is not None, "an RTU line has settings"
-    line = spec.line
-    port = SerialStream(spec.place, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits)
+    baud, parity, stop_bits = spec.line.baud, spec.line.parity, spec.line.stop_bits
+    port = SerialStream(spec.place, baud=baud, parity=parity, stop_bits=stop_bits)
     stream, timer = adapt(spec, port, SystemTimer())
-    return ModbusBus(
+    line = LineOwner(
         stream,
-        RTUFraming(),
-        pacing=pace_serial(line.baud, allowance_s=SERIAL_ALLOWANCE_S, strips_echo=spec.strips_echo),
+        pacing=pace_serial(baud, allowance_s=SERIAL_ALLOWANCE_S, strips_echo=spec.strips_echo),
         timer=timer,
         reopens_after_silence=False,
     )
+    return ModbusBus(line, RTUFraming())
 
 
 def pace_serial(baud: int, *, allowance_s: float, strips_echo: bool = False) -> Pacing:

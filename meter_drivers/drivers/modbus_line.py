@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from meter_drivers.bus.modbus import MeterTiming, ModbusBus, WriteResult
+from meter_drivers.bus.line import MeterTiming
+from meter_drivers.bus.modbus import ModbusBus, WriteResult
 from meter_drivers.bus.turns import Urgency
 from meter_drivers.errors import ProfileError
 from meter_drivers.profiles.model import Block, Profile

@@ -2,7 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from meter_drivers.bus.modbus import MeterTiming, ModbusBus, Pacing
+from meter_drivers.bus.line import LineOwner, MeterTiming, Pacing
+from meter_drivers.bus.modbus import ModbusBus
 from meter_drivers.capabilities import Meter
 from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
@@ -33,13 +34,13 @@ def timing() -> MeterTiming:
 
 @pytest.fixture
 def bus(paper_line: PaperLine, timer: PaperTimer) -> ModbusBus:
-    return ModbusBus(
+    line = LineOwner(
         paper_line,
-        RTUFraming(),
         pacing=Pacing(gap_s=0.004, answer_s=0.3),
         timer=timer,
         reopens_after_silence=False,
     )
+    return ModbusBus(line, RTUFraming())
 
 
 @pytest.fixture

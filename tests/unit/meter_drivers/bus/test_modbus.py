@@ -3,14 +3,13 @@ import threading
 
 import pytest
 
+from meter_drivers.bus.line import LineOwner, MeterTiming, Pacing
 from meter_drivers.bus.modbus import (
     EXCEPTIONS,
     PASSING_EXCEPTIONS,
     READ_ATTEMPTS_MAX,
     UNDECIDED_EXCEPTIONS,
-    MeterTiming,
     ModbusBus,
-    Pacing,
 )
 from meter_drivers.bus.turns import Urgency
 from meter_drivers.capabilities import Done, Refused, Unknown
@@ -46,13 +45,13 @@ def meter(paper_line: PaperLine) -> PaperMeter:
 
 @pytest.fixture
 def tcp_bus(paper_line: PaperLine, timer: PaperTimer) -> ModbusBus:
-    return ModbusBus(
+    line = LineOwner(
         paper_line,
-        TCPFraming(),
         pacing=Pacing(gap_s=0, answer_s=0.3),
         timer=timer,
         reopens_after_silence=True,
     )
+    return ModbusBus(line, TCPFraming())
 
 
 @pytest.mark.usefixtures("meter")
@@ -268,13 +267,13 @@ def test_idle_connection_that_the_other_side_closed_is_opened_anew_before_a_writ
 # --- echo ---------------------------------------------------------------------------------------
 @pytest.fixture
 def echo_bus(paper_line: PaperLine, timer: PaperTimer) -> ModbusBus:
-    return ModbusBus(
+    line = LineOwner(
         paper_line,
-        RTUFraming(),
         pacing=Pacing(gap_s=0.004, answer_s=0.3, strips_echo=True),
         timer=timer,
         reopens_after_silence=False,
     )
+    return ModbusBus(line, RTUFraming())
 
 
 def test_echo_is_stripped_in_any_portions(
@@ -366,6 +365,6 @@ def test_resting_bus_closes_its_line_and_opens_it_on_use(
     bus: ModbusBus, timing: MeterTiming, meter: PaperMeter, paper_line: PaperLine
 ) -> None:
     bus.read(READ, timing)
-    bus.rest()
+    bus.line.rest()
     assert not paper_line.is_open
     assert bus.read(READ, timing) == (meter.holding[0],)

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from meter_drivers.bus.modbus import MeterTiming, ModbusBus
+from meter_drivers.bus.line import MeterTiming
+from meter_drivers.bus.modbus import ModbusBus
 from meter_drivers.capabilities import Meter
 from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
