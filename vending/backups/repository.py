@@ -363,6 +363,17 @@ def revoke_every_session(connection: Connection, at: datetime) -> int:
     return connection.execute(update(sessions).where(still_open).values(revoked_at=at)).rowcount
 
 
+def withdraw_consent(connection: Connection) -> int:
+    """Withdraw every approval that was given and not used; return how many there were.
+
+    It may have been used in the lost part: what it allowed would be done a second time.
+    """
+    load_declarations()
+    approvals = metadata.tables["approvals"]
+    is_given = approvals.c.state == "approved"
+    return connection.execute(update(approvals).where(is_given).values(state="withdrawn")).rowcount
+
+
 # --- restorations --------------------------------------------------------------------------------
 def insert_restoration(connection: Connection, done: Restoration) -> None:
     """Store a restoration."""

@@ -1,8 +1,9 @@
 """Brings an installation back: all of it in one transaction, or nothing.
 
 What a restore cannot bring back is what happened after the backup: tokens, keys of partners that
-were revoked, sign-outs. So identifiers of tokens are raised past the clock, sessions end, and a
-row tells from when to when something may be missing (`vending.backups.service.gap`).
+were revoked, sign-outs, the use of an approval. So identifiers of tokens are raised past the clock,
+sessions end, approvals that were not used are withdrawn, and a row tells from when to when
+something may be missing (`vending.backups.service.gap`).
 """
 
 from collections.abc import Sequence
@@ -237,7 +238,7 @@ def _adopt_store(
 def _settle(
     connection: Connection, came: _Return, target: RestoreTarget, *, by: Actor, clock: Clock
 ) -> Restoration:
-    """Raise identifiers, end sessions, and say what may be missing."""
+    """Raise identifiers, end sessions, withdraw consent, and say what may be missing."""
     now = clock.now()
     floors = tid_floors(now, ahead_limit_min=target.tid_ahead_limit_min)
     by_year = {int(base_date): tid for base_date, tid in floors.items()}
@@ -263,6 +264,7 @@ def _settle(
         "audit_position": done.audit_position,
         "meters": done.meter_count,
         "sessions_revoked": done.sessions_revoked,
+        "approvals_withdrawn": repository.withdraw_consent(connection),
     }
     event = AuditEvent(by, "backup.restored", f"restoration:{done.id}", details)
     record(connection, [event], clock)

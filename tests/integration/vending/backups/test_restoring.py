@@ -9,9 +9,10 @@ from sqlalchemy import select
 from tests.integration.vending.backups.conftest import Utility, opened_store
 from tests.support.backups import HOST, back_up, make_custodians, restore, target_at
 from tests.support.books import find_broken
-from tests.support.people import sign_in_as
+from tests.support.people import approve, sign_in_as
 from tests.support.shop import build_desk, document_of
 from tests.support.vending_keys import DUTK_1993, DUTK_2014
+from vending.approvals.errors import ApprovalStateError
 from vending.approvals.model import Decision
 from vending.approvals.service import decide, withdraw
 from vending.backups import repository
@@ -104,12 +105,35 @@ def test_approvals_in_every_state_come_back_through_their_own_steps(
     )
     with database.read() as before, restored.database.read() as after:
         approvals = metadata.tables["approvals"]
-        query = select(approvals).order_by(approvals.c.id)
+        unused = approvals.c.id == asked[1].id
+        query = select(approvals).where(~unused).order_by(approvals.c.id)
         assert after.execute(query).all() == before.execute(query).all()
         states = {row.state for row in after.execute(query)}
+        assert before.scalar(select(approvals.c.state).where(unused)) == "approved"
+        assert after.scalar(select(approvals.c.state).where(unused)) == "withdrawn"
     restored.database.close()
-    assert states == {"requested", "approved", "refused", "withdrawn", "redeemed"}
+    assert states == {"requested", "refused", "withdrawn", "redeemed"}
     assert restored.done.sessions_revoked >= 2
+
+
+def test_consent_used_after_the_backup_is_not_used_again(
+    utility: Utility, tmp_path: Path, empty_url: Callable[[str], str]
+) -> None:
+    database, clock = utility.shop.database, utility.shop.clock
+    asker = sign_in_as(database, clock, Role.KEY_CUSTODIAN, name="asker")
+    decider = sign_in_as(database, clock, Role.KEY_CUSTODIAN, name="decider")
+    who = Custodian("person", bytes([9]) * 32)
+    asked = propose_custodian(database, asker, who, reason="drill", clock=clock)
+    approve(database, clock, asked.id, decider)
+    path = tmp_path / "one.vbackup"
+    back_up(database, utility.store, path, clock)
+    add_custodian(database, asker, who, approval_id=asked.id, clock=clock)
+    target = target_at(empty_url("sqlite"), tmp_path / "new")
+    restored = restore(path, utility.custodians[:2], target, clock)
+    again = sign_in_as(restored.database, clock, name="asker")
+    with pytest.raises(ApprovalStateError):
+        add_custodian(restored.database, again, who, approval_id=asked.id, clock=clock)
+    restored.database.close()
 
 
 @pytest.mark.parametrize("holders", [[0], [0, 0], []])
