@@ -25,7 +25,7 @@ from vending.audit.rows import (
     write_event,
     write_head,
 )
-from vending.audit.rules import EVENT_COLUMNS, encode_columns
+from vending.audit.rules import EVENT_COLUMNS, decode_columns, encode_columns
 from vending.audit.tables import KEY_ID, audit_heads, audit_keys, audit_links
 from vending.persistence.audit import audit_events, audit_queue
 from vending.persistence.bulk import insert_rows, is_one_of
@@ -290,6 +290,17 @@ def list_queued(connection: Connection, *, limit: int) -> list[UUID]:
     if is_sqlite(connection.dialect):  # which lets somebody put in what is no id, and no event
         query = query.where(func.length(audit_queue.c.event_id) == _ID_BYTES)
     return list(connection.execute(query).scalars())
+
+
+def find_misqueued(connection: Connection, limit: int) -> list[bytes]:
+    """Return places of the queue that stand for no event, or for one that has a link."""
+    query = (
+        "SELECT q.event_id FROM audit_queue q LEFT JOIN audit_events e ON e.id = q.event_id"  # noqa: S608 # made of our own names and a number
+        " LEFT JOIN audit_links l ON l.event_id = q.event_id"
+        f" WHERE e.id IS NULL OR l.position IS NOT NULL ORDER BY q.event_id LIMIT {limit:d}"
+    )
+    rows = _read_rows(connection, query, lambda row: encode_columns([any_bytes(row[0])]))
+    return [decode_columns(row)[0] or b"" for row in rows]
 
 
 def count_queued(connection: Connection) -> int:

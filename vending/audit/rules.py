@@ -34,6 +34,7 @@ from vending.audit.model import Head, LinkKind
 
 SECRET_BYTES: Final = 32
 MAC_BYTES: Final = 32
+ID_BYTES: Final = 16
 FIRST_LINK: Final = bytes(MAC_BYTES)
 PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
@@ -64,6 +65,8 @@ _HEAD_LABEL: Final = b"vending audit head, version 1\n"
 _DERIVATION_LABEL: Final = b"vending audit, version 1: "
 _BLOCK_BYTES: Final = 64
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST: Final = datetime.max.replace(tzinfo=UTC) - _UNIX_EPOCH
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = (-1).to_bytes(4, signed=True)
 
@@ -238,8 +241,9 @@ def from_microseconds(count: int) -> datetime:
 
 
 def instant_of(event_id: UUID) -> datetime:
-    """Return the moment in an identifier of version 7."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=event_id.int >> 80)
+    """Return the moment in an identifier of version 7; the last one there is, if it is later."""
+    since = timedelta(milliseconds=event_id.int >> 80)
+    return _UNIX_EPOCH + min(since, _LONGEST)
 
 
 def is_known_kind(kind: int) -> bool:

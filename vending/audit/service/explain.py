@@ -89,8 +89,7 @@ class Explainer:
     def _is_column(self, suspect: Suspect) -> bool:
         """Report a suspect that would be right but for one column."""
         for said, column in self._variants(suspect):
-            message = link_message(suspect.position, said.kind, said.event_id, said.event_mac)
-            if self.keys.link_code(suspect.previous + message) == suspect.link:
+            if self._link_of(suspect.previous, suspect.position, said) == suspect.link:
                 return self._report_columns(suspect, said, f"column {column}")
         return False
 
@@ -100,9 +99,8 @@ class Explainer:
         if behind is None or behind.is_behind_hole:
             return False
         for said, column in self._variants(suspect):
-            message = link_message(suspect.position, said.kind, said.event_id, said.event_mac)
-            link = self.keys.link_code(suspect.previous + message)
-            if self.keys.link_code(link + behind.message) == behind.link:
+            link = self._link_of(suspect.previous, suspect.position, said)
+            if link is not None and self.keys.link_code(link + behind.message) == behind.link:
                 self.seen.suspects.remove(behind)
                 return self._report_columns(suspect, said, f"columns {column} and link")
         return False
@@ -175,13 +173,18 @@ class Explainer:
     ) -> int | None:
         said = suspect.said
         for position in positions:
-            if len(said.event_mac) != MAC_BYTES or abs(said.kind) >= 1 << 15:
-                return None  # no link of ours ever was so
-            message = link_message(position, said.kind, said.event_id, said.event_mac)
             for previous in links:
-                if self.keys.link_code(previous + message) == suspect.link:
+                if self._link_of(previous, position, said) == suspect.link:
                     return position
         return None
+
+    def _link_of(self, previous: bytes, position: int, said: LinkedEvent) -> bytes | None:
+        """Return the link that such a row would have; None: no row of ours is so."""
+        is_small = abs(said.kind) < 1 << 15 and abs(position) < 1 << 63
+        if len(said.event_mac) != MAC_BYTES or not is_small:
+            return None
+        message = link_message(position, said.kind, said.event_id, said.event_mac)
+        return self.keys.link_code(previous + message)
 
     def _report_suspect(self, suspect: Suspect) -> None:
         said = suspect.said

@@ -10,12 +10,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from vending.audit import repository
 from vending.audit.model import AuditFinding, AuditReport, DeclaredGap, FindingKind, Head
-from vending.audit.rules import ChainKeys, decode_columns, from_microseconds, head_row
+from vending.audit.rules import (
+    ID_BYTES,
+    ChainKeys,
+    decode_columns,
+    from_microseconds,
+    head_row,
+)
 from vending.audit.service.explain import Explainer
 from vending.audit.service.gaps import find_gap
 from vending.audit.service.heads import ExportedLine
@@ -25,6 +32,7 @@ FINDINGS_MAX: Final = 1_000
 """Findings in a report; all of them are counted."""
 _HEAD_COLUMNS: Final = 6
 _POSITION_MAX: Final = (1 << 63) - 1
+_POSITION_SIZE: Final = (8).to_bytes(4)
 _K = FindingKind
 
 
@@ -46,7 +54,7 @@ def verify(
     findings = explainer.run()
     heads.compare(explainer.flagged)
     exported_count = heads.hold_against(exported)
-    findings += heads.findings
+    findings += heads.findings + _list_misqueued(connection)
     return AuditReport(
         events=seen.event_count,
         links=seen.link_count,
@@ -57,6 +65,22 @@ def verify(
         findings=tuple(findings[:FINDINGS_MAX]),
         finding_count=len(findings) + seen.unkept + heads.unkept,
     )
+
+
+def _list_misqueued(connection: Connection) -> list[AuditFinding]:
+    message = "the queue has a place for no event, or for one that is sealed"
+    return [
+        AuditFinding(
+            _K.QUEUE_CHANGED, None, UUID(bytes=one) if len(one) == ID_BYTES else None, message
+        )
+        for one in repository.find_misqueued(connection, FINDINGS_MAX)
+    ]
+
+
+def _position_of(row: bytes) -> int:
+    """Return the position in the row of a head; the last one there is, if it is no number."""
+    is_number = row.startswith(_POSITION_SIZE)
+    return int.from_bytes(row[4:12], signed=True) if is_number else _POSITION_MAX
 
 
 @dataclass(slots=True)
@@ -85,13 +109,17 @@ class _Heads:
             self.count += len(rows)
             ours = [head for head in heads if head is not None]
             links = repository.find_links(self.connection, [head.position for head in ours])
+            read_until = after
             for row, head in zip(rows, heads, strict=True):
-                after = int.from_bytes(row[4:12], signed=True)
+                after = _position_of(row)
                 self._check(after, before, head, links)
                 before = head
-            if after == _POSITION_MAX:
+            if after == _POSITION_MAX or after <= read_until:
                 break  # behind it stands what is no number at all, and would be read for ever
         self._last_is_ours = before is not None
+        if not self.count and not self.seen.last_position:
+            # There is a key, and it was made with the first head.
+            self._add(_K.CUT_OFF, 1, "the whole chain was removed")
 
     def _parse(self, row: bytes) -> Head | None:
         """Return the head of a row; None: it is not as we wrote it."""
