@@ -4,7 +4,8 @@
     ├── TransportError              the line; retryable
     │   ├── LinkTimeoutError        nothing came in time
     │   ├── ConnectionLostError     the port or the connection is gone, or never came
-    │   └── LineBusyError           another owner holds the port or the bus
+    │   ├── LineBusyError           another owner holds the port or the bus
+    │   └── MeterSilentError        it did not answer lately, and is not polled for a while
     ├── ProtocolError
     │   ├── LocalProtocolError      we asked for what the protocol cannot carry: our bug; final
     │   └── RemoteProtocolError     bad frame, bad checksum, unexpected answer; retryable
@@ -69,6 +70,20 @@ class LineBusyError(TransportError):
     def __init__(self, link: str, reason: str) -> None:
         self.link = link
         super().__init__(f"{link} is in use: {reason}")
+
+
+class MeterSilentError(TransportError):
+    """The meter did not answer the last times, and is left alone for a while."""
+
+    code = "meter_silent"
+
+    def __init__(self, link: str, station: str, *, count: int, left_s: float) -> None:
+        self.link = link
+        self.left_s = left_s
+        super().__init__(
+            f"meter {station} on {link} did not answer {count} times in a row and is polled again "
+            f"in {left_s:.0f} s; check its supply and wiring, or read it on demand"
+        )
 
 
 class ProtocolError(DriverError):

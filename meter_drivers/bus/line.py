@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from meter_drivers.bus.breaker import SilenceBreaker
 from meter_drivers.bus.trace import Direction, FrameTrace
 from meter_drivers.bus.turns import Turns, Urgency
 from meter_drivers.errors import (
@@ -110,6 +111,7 @@ class LineOwner:
         self._silent_since_s = timer.now_s()
         self._quarantine_ends_s: float | None = None
         self._is_lost = False
+        self._breaker = SilenceBreaker(stream.link, timer)
         self.trace = trace or FrameTrace(timer)
         """The latest frames both ways, with secrets hidden."""
 
@@ -133,8 +135,11 @@ class LineOwner:
 
         Raises:
             LineBusyError: If it does not come free in time.
+            MeterSilentError: If a poll is for a meter that is left alone.
             DriverError: If it cannot be made ready; nothing has left then.
         """
+        if urgency is Urgency.POLL:
+            self._breaker.require_heard(station)
         with self._turns.take(urgency, timeout_s=TURN_TIMEOUT_S):
             self._prepare(station, timing)
             yield
@@ -154,13 +159,20 @@ class LineOwner:
             answer = self._receive(sending, wait_s)
         except DriverError as error:
             self.trace.note_end(error.code)
+            if isinstance(error, LinkTimeoutError):
+                self._breaker.note_silence(self._last_station)
             self._begin_quarantine(wait_s)
             self._note_lost()
             raise
         self._silent_since_s = self._timer.now_s()
         self._quarantine_ends_s = None
+        self._breaker.note_answer(self._last_station)
         self._note_back()
         return answer
+
+    def silent_stations(self) -> tuple[Hashable, ...]:
+        """Return the meters that did not answer lately."""
+        return self._breaker.silent_stations()
 
     def distrust(self, timing: MeterTiming) -> None:
         """Begin a quarantine after an answer that another may follow."""

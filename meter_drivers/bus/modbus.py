@@ -78,7 +78,9 @@ class ModbusBus:
         """Return the timer of this line."""
         return self.line.timer
 
-    def read(self, request: ReadRequest, timing: MeterTiming) -> tuple[int, ...]:
+    def read(
+        self, request: ReadRequest, timing: MeterTiming, urgency: Urgency = Urgency.READ
+    ) -> tuple[int, ...]:
         """Return the registers of a read, asked again where that can help.
 
         Raises:
@@ -86,7 +88,7 @@ class ModbusBus:
         """
         attempt = 1
         while True:
-            with self.line.turn(Urgency.READ, request.unit, timing):
+            with self.line.turn(urgency, request.unit, timing):
                 try:
                     return self._read_once(request, timing)
                 except DriverError as error:

@@ -16,6 +16,8 @@ class Urgency(IntEnum):
     CREDIT = 0
     RELAY = 1
     READ = 2
+    """Somebody asked for it."""
+    POLL = 3
 
 
 class Turns:

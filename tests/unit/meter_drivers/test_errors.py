@@ -12,7 +12,7 @@ def test_every_error_is_named_by_a_code_of_its_own() -> None:
         if issubclass(value, errors.DriverError)
     ]
     codes = [each.code for each in classes]
-    assert len(codes) == len(set(codes)) == 12
+    assert len(codes) == len(set(codes)) == 13
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import os
 import signal
 import threading
 
@@ -17,11 +18,11 @@ def test_urgent_goes_first_then_first_come_first_served() -> None:
     order: list[str] = []
 
     def use(name: str, urgency: Urgency) -> None:
-        with turns.take(urgency, timeout_s=5):
+        with turns.take(urgency, timeout_s=60):
             order.append(name)
 
     threads = []
-    with turns.take(Urgency.READ, timeout_s=5):
+    with turns.take(Urgency.READ, timeout_s=60):
         waiting = [
             ("read 1", Urgency.READ),
             ("relay", Urgency.RELAY),
@@ -66,13 +67,20 @@ def test_waiter_that_was_interrupted_stands_in_nobodys_way() -> None:
     def interrupt(_number: int, _frame: object) -> None:
         raise InterruptedWaitError
 
+    def ring() -> None:
+        wait_until_waiting(turns, 1)
+        threading.Event().wait(0.05)
+        os.kill(os.getpid(), signal.SIGALRM)
+
     turns = Turns("line")
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with turns.take(Urgency.READ, timeout_s=1):
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(InterruptedWaitError), turns.take(Urgency.CREDIT, timeout_s=5):
+            alarm = threading.Thread(target=ring)
+            alarm.start()
+            with pytest.raises(InterruptedWaitError), turns.take(Urgency.CREDIT, timeout_s=60):
                 pass
+            alarm.join()
     finally:
         signal.signal(signal.SIGALRM, before)
     with turns.take(Urgency.READ, timeout_s=0.1):
