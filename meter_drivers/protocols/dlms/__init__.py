@@ -1,0 +1,1 @@
+"""DLMS/COSEM, both roles: HDLC and wrapper, associations, services, ciphering, objects."""
