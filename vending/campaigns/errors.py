@@ -6,6 +6,7 @@ VendingError
 ├── CampaignStateError           its state does not allow this
 ├── CampaignEmptyError           no meter fits its filter, or none could change
 ├── RegisterMovedError           meters came or went while they were chosen
+├── CampaignOvertakenError       another start, or its end, came in between
 ├── CampaignMeterNotFoundError   the meter has no part in it
 ├── CampaignMeterStateError      the meter's state in it does not allow this
 ├── NothingToPrintError          no set waits to be printed
@@ -77,6 +78,19 @@ class RegisterMovedError(VendingError):
         super().__init__(
             f"the register changed while the meters of campaign {campaign_id} were chosen",
             campaign_id=str(campaign_id),
+        )
+
+
+class CampaignOvertakenError(VendingError):
+    """Another start of the draft took over while this one chose meters, or the draft was ended."""
+
+    kind = ErrorKind.CONFLICT
+    code = "campaign_overtaken"
+    remedy = "Read the campaign again; if it is still a draft, start it once more."
+
+    def __init__(self, campaign_id: CampaignId) -> None:
+        super().__init__(
+            f"somebody else went on with campaign {campaign_id}", campaign_id=str(campaign_id)
         )
 
 

@@ -25,7 +25,7 @@ class CampaignState(StrEnum):
     """Where a campaign stands; `CAMPAIGN_TRANSITIONS` says what may follow."""
 
     DRAFT = "draft"
-    """Filter and target are fixed, no meter is chosen yet, nothing was issued."""
+    """Filter and target are fixed, nothing was issued; its meters are chosen while it starts."""
     RUNNING = "running"
     """Approved by another person; its meters are chosen, and sets are issued."""
     PAUSED = "paused"
@@ -40,7 +40,7 @@ class MeterStep(StrEnum):
     """Where a meter stands in a campaign; `STEP_TRANSITIONS` says what may follow."""
 
     PLANNED = "planned"
-    """Chosen; no set was made yet."""
+    """Chosen; no set was made, and none is before the campaign runs."""
     ISSUED = "issued"
     """Its set is made and sealed, and is not known to have left us."""
     DELIVERED = "delivered"
@@ -81,7 +81,7 @@ STEP_TRANSITIONS: Final = (
     Transition(_M.PLANNED, _M.ISSUED, "set made"),
     Transition(_M.PLANNED, _M.SKIPPED, "a rule says no"),
     Transition(_M.PLANNED, _M.FAILED, "module refuses"),
-    Transition(_M.PLANNED, _M.WITHDRAWN, "cancelled"),
+    Transition(_M.PLANNED, _M.WITHDRAWN, "cancelled, or left the filter before the start"),
     Transition(_M.FAILED, _M.PLANNED, "resume, with a retry"),
     Transition(_M.ISSUED, _M.DELIVERED, "printed, sold with, or sent"),
     Transition(_M.ISSUED, _M.ENTERED, "meter took it"),
@@ -93,6 +93,7 @@ STEP_TRANSITIONS: Final = (
     Transition(_M.NEEDS_CHASE, _M.ENTERED, "meter took it, or the customer says so"),
     Transition(_M.NEEDS_CHASE, _M.WITHDRAWN, "clerk: not entered"),
     Transition(_M.WITHDRAWN, _M.ENTERED, "found to have been entered"),
+    Transition(_M.WITHDRAWN, _M.PLANNED, "fits the filter again before the start"),
 )
 
 

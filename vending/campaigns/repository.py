@@ -12,7 +12,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
     select,
     update,
 )
@@ -116,21 +115,19 @@ def move_campaign(
 
 # --- meters of a campaign -----------------------------------------------------------------------
 def insert_meters(
-    connection: Connection, campaign_id: CampaignId, chosen: Select[Any], *, now: datetime
-) -> int:
-    """Add the meters that a query finds to a campaign, planned; return how many there were."""
-    found = chosen.subquery()
-    columns = {
-        "campaign_id": literal(campaign_id, campaign_meters.c.campaign_id.type),
-        "meter_id": found.c.id,
-        "step": literal(MeterStep.PLANNED.value, campaign_meters.c.step.type),
-        "changed_at": literal(now, campaign_meters.c.changed_at.type),
-    }
-    rows = select(*columns.values())
-    statement = insert(campaign_meters).from_select(list(columns), rows, include_defaults=False)
-    connection.execute(statement)
-    in_it = campaign_meters.c.campaign_id == campaign_id
-    return connection.execute(select(func.count()).where(in_it)).scalar_one()
+    connection: Connection, campaign_id: CampaignId, ids: Sequence[MeterId], *, now: datetime
+) -> None:
+    """Add meters to a campaign, planned."""
+    rows = [
+        {
+            "campaign_id": campaign_id,
+            "meter_id": one,
+            "step": MeterStep.PLANNED.value,
+            "changed_at": now,
+        }
+        for one in ids
+    ]
+    insert_rows(connection, campaign_meters, rows)
 
 
 def list_planned(

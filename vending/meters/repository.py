@@ -1,6 +1,6 @@
 """Every query on meters, their states and their last TIDs; all of them set-based."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,8 +41,6 @@ from vending.sts.tokens import Resource
 from vending.values.identifiers import CustomerId, MeterId
 from vending.values.money import Currency
 
-STREAM_COUNT: Final = 5_000
-"""Rows in memory at once while a whole register is read."""
 METER_COUNT_MAX: Final = 1_000
 """Meters in one query: well below the 32,766 parameters of SQLite and the 65,535 of PostgreSQL."""
 
@@ -127,27 +125,20 @@ def count_by_key(connection: Connection) -> dict[tuple[str, int, int], int]:
     return {(sgc, krn, kt): count for sgc, krn, kt, count in connection.execute(query)}
 
 
-def stream_holdings(connection: Connection, wanted: MeterFilter) -> Iterator[list[MeterHolding]]:
-    """Yield what the fitting meters hold, `STREAM_COUNT` at a time, in the order of their ids.
-
-    No cursor stays open, so the caller may write in between.
-    """
+def list_holdings(
+    connection: Connection, wanted: MeterFilter, *, after: MeterId | None, limit: int
+) -> list[MeterHolding]:
+    """Return what up to `limit` fitting meters hold that come after one, in the order of ids."""
     c = meters.c
     query = (
         select(c.id, c.pan, c.sgc, c.krn, c.kt, c.ti, c.base_date, c.ea)
         .where(*_fits(connection, wanted))
         .order_by(c.id)
-        .limit(STREAM_COUNT)
+        .limit(limit)
     )
-    page = query
-    while rows := connection.execute(page).all():
-        yield [MeterHolding(MeterId(row[0]), *row[1:]) for row in rows]
-        page = query.where(c.id > rows[-1][0])
-
-
-def select_fitting(connection: Connection, wanted: MeterFilter) -> Select[Any]:
-    """Return the query for the ids of the fitting meters, for an INSERT of another feature."""
-    return select(meters.c.id).where(*_fits(connection, wanted)).order_by(meters.c.id)
+    if after is not None:
+        query = query.where(c.id > after)
+    return [MeterHolding(MeterId(row[0]), *row[1:]) for row in connection.execute(query)]
 
 
 def select_on_keys(keys: Collection[KeyReference]) -> Select[Any]:

@@ -23,8 +23,13 @@ from vending.campaigns.model import (
 )
 from vending.campaigns.rules import holds, may_become
 from vending.campaigns.service.deliveries import find_set_before_token
-from vending.campaigns.service.office import CampaignOffice, Move, load_campaign, take_steps
-from vending.campaigns.service.planning import subject_of
+from vending.campaigns.service.office import (
+    CampaignOffice,
+    Move,
+    load_campaign,
+    subject_of,
+    take_steps,
+)
 from vending.commands.model import Command, CommandKind, CommandState
 from vending.commands.service import withdraw_sets
 from vending.meters.model import MeterHolding

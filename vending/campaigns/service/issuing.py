@@ -35,9 +35,10 @@ from vending.campaigns.service.office import (
     Move,
     load_campaign,
     seal_sections,
+    subject_of,
     take_steps,
 )
-from vending.campaigns.service.planning import describer, subject_of
+from vending.campaigns.service.planning import describer
 from vending.campaigns.service.running import end_if_settled
 from vending.custody.errors import CeilingReachedError, IssuingStoppedError
 from vending.custody.model import Stops, Use, UseClass

@@ -40,6 +40,11 @@ class CampaignOffice:
     """What the ceilings of keys go by."""
 
 
+def subject_of(campaign_id: CampaignId) -> str:
+    """Return how the audit log names a campaign."""
+    return f"campaign:{campaign_id}"
+
+
 def load_campaign(connection: Connection, campaign_id: CampaignId) -> Campaign:
     """Return the campaign of this id.
 

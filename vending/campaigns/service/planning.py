@@ -1,11 +1,11 @@
 """Draft a campaign, see what it would do, have it approved and start it.
 
-Filter and target are fixed with the draft; the meters are chosen at the start, in the transaction
-that redeems the approval. The approval binds how many meters there were and a digest over what
-each held: a register that has changed since asks for a new approval.
+Filter and target are fixed with the draft. The approval binds how many meters there were and a
+digest over what each held. The start chooses the meters page by page (`choosing`), and one short
+transaction redeems the approval for exactly those: a register that has changed since asks for a
+new approval.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Final
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.service import redeem, request_approval
 from vending.campaigns import repository
-from vending.campaigns.errors import CampaignEmptyError, CampaignStateError, RegisterMovedError
+from vending.campaigns.errors import CampaignEmptyError, RegisterMovedError
 from vending.campaigns.model import (
     Campaign,
     CampaignState,
@@ -25,12 +25,19 @@ from vending.campaigns.model import (
     Outlook,
 )
 from vending.campaigns.rules import Describe, filter_document, look_at, target_document
-from vending.campaigns.service.office import CampaignOffice, load_campaign, lock_campaign
+from vending.campaigns.service.choosing import (
+    CHOICE_PAGE_SIZE,
+    choose,
+    claim_draft,
+    lock_claimed,
+    lock_draft,
+    plan_meters,
+)
+from vending.campaigns.service.office import CampaignOffice, load_campaign, subject_of
 from vending.keystore.errors import KeyNotFoundError
 from vending.keystore.model import KeyDescription, KeyReference
 from vending.keystore.port import SecurityModule
-from vending.meters.model import MeterFilter
-from vending.meters.service import list_fitting, select_fitting, stream_holdings
+from vending.meters.service import list_fitting
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.audit import AuditEvent, record
@@ -144,86 +151,90 @@ def propose_start(
     """
     # Read with no lock held, for sales go on: the start compares once more what each meter holds.
     with office.database.read() as connection:
-        chosen = choose(connection, load_campaign(connection, campaign_id).wanted)
+        wanted = load_campaign(connection, campaign_id).wanted
+    chosen = choose(office.database, wanted)
     with office.database.unit_of_work() as uow:
-        act = _act_of(_lock_draft(uow.connection, campaign_id), chosen)
+        act = _act_of(lock_draft(uow.connection, campaign_id), chosen)
         approval = request_approval(uow.connection, by, act, reason=reason, clock=office.clock)
         uow.commit()
     return approval
 
 
 def start_campaign(
-    office: CampaignOffice, campaign_id: CampaignId, *, approval_id: ApprovalId, by: SignedIn
+    office: CampaignOffice,
+    campaign_id: CampaignId,
+    *,
+    approval_id: ApprovalId,
+    by: SignedIn,
+    page_size: int = CHOICE_PAGE_SIZE,
 ) -> Campaign:
     """Choose the meters and let the worker issue their sets, as another person approved.
+
+    Sales go on meanwhile: no transaction takes more than a page of meters. Cut short anywhere it
+    leaves a draft of which some meters are planned, and is simply called again.
 
     Raises:
         PermissionDeniedError: The operator may not start campaigns.
         CampaignNotFoundError: There is no campaign of this id.
         CampaignStateError: It is no draft.
         CampaignEmptyError: No meter fits.
-        RegisterMovedError: Meters came or went while they were chosen.
+        RegisterMovedError: Meters came, went or changed while they were chosen.
+        CampaignOvertakenError: Another start took over, or the draft was cancelled meanwhile.
+        SecondFactorStaleError: The second factor was given too long ago.
         ApprovalNotFoundError: There is no approval of this id.
         ApprovalMismatchError: The meters are not, or do not hold, what was approved.
         ApprovalUsedError: It was used before.
         ApprovalStateError: It is not approved.
         ApprovalExpiredError: Its time is over.
         ApprovalStandingError: Who asked or who approved was locked since or lost the role.
+        ApprovalOwnError: Both accounts turned out to be one person's.
     """
     by.require(Permission.CAMPAIGNS_WRITE)
+    with office.database.read() as connection:
+        wanted = load_campaign(connection, campaign_id).wanted
+    chosen = choose(office.database, wanted)
+    with office.database.unit_of_work() as uow:  # rolled back: nothing is planned unapproved
+        draft = lock_draft(uow.connection, campaign_id)
+        redeem(uow.connection, by, approval_id, _act_of(draft, chosen), clock=office.clock)
+    claimed = claim_draft(office, campaign_id)
+    planned = plan_meters(office, claimed, by=by, page_size=page_size)
+    if planned != chosen:
+        raise RegisterMovedError(campaign_id)
     with office.database.unit_of_work() as uow:
-        connection = uow.connection
-        campaign = _lock_draft(connection, campaign_id)
-        now = office.clock.now()
-        chosen = choose(connection, campaign.wanted)
-        count = repository.insert_meters(
-            connection, campaign_id, select_fitting(connection, campaign.wanted), now=now
-        )
-        if count != chosen.count:  # each statement of PostgreSQL sees what was committed by then
-            raise RegisterMovedError(campaign_id)
-        redeem(connection, by, approval_id, _act_of(campaign, chosen), clock=office.clock)
-        values = {
-            "state": CampaignState.RUNNING.value,
-            "meter_count": chosen.count,
-            "digest": chosen.digest,
-            "approval_id": approval_id,
-            "started_at": now,
-            "changed_at": now,
-        }
-        repository.move_campaign(connection, campaign_id, values)
-        event = AuditEvent(
-            by.actor,
-            "campaign.started",
-            subject_of(campaign_id),
-            {"meters": chosen.count, "digest": chosen.digest, "approval": str(approval_id)},
-        )
-        record(connection, [event], office.clock)
-        started = load_campaign(connection, campaign_id)
+        started = _switch_on(uow.connection, office, claimed, planned, approval_id, by)
         uow.commit()
     return started
 
 
-def choose(connection: Connection, wanted: MeterFilter) -> Chosen:
-    """Return how many meters fit now, with the digest over what each holds."""
-    digest, count = hashlib.sha256(), 0
-    for page in stream_holdings(connection, wanted):
-        digest.update(b"".join(holding.fingerprint() for holding in page))
-        count += len(page)
-    return Chosen(count, digest.hexdigest())
-
-
-def subject_of(campaign_id: CampaignId) -> str:
-    """Return how the audit log names a campaign."""
-    return f"campaign:{campaign_id}"
-
-
-def _lock_draft(connection: Connection, campaign_id: CampaignId) -> Campaign:
-    campaign = lock_campaign(connection, campaign_id)
-    if campaign.state is not CampaignState.DRAFT:
-        raise CampaignStateError(
-            campaign_id, state=campaign.state.value, target=CampaignState.RUNNING.value
-        )
-    return campaign
+def _switch_on(
+    connection: Connection,
+    office: CampaignOffice,
+    claimed: Campaign,
+    planned: Chosen,
+    approval_id: ApprovalId,
+    by: SignedIn,
+) -> Campaign:
+    """Redeem the approval for what was planned, and let the campaign run."""
+    campaign = lock_claimed(connection, claimed)
+    redeem(connection, by, approval_id, _act_of(campaign, planned), clock=office.clock)
+    now = office.clock.now()
+    values = {
+        "state": CampaignState.RUNNING.value,
+        "meter_count": planned.count,
+        "digest": planned.digest,
+        "approval_id": approval_id,
+        "started_at": now,
+        "changed_at": now,
+    }
+    repository.move_campaign(connection, campaign.id, values)
+    event = AuditEvent(
+        by.actor,
+        "campaign.started",
+        subject_of(campaign.id),
+        {"meters": planned.count, "digest": planned.digest, "approval": str(approval_id)},
+    )
+    record(connection, [event], office.clock)
+    return load_campaign(connection, campaign.id)
 
 
 def _act_of(campaign: Campaign, chosen: Chosen) -> Act:

@@ -19,9 +19,9 @@ from vending.campaigns.service.office import (
     Move,
     load_campaign,
     open_sections,
+    subject_of,
     take_steps,
 )
-from vending.campaigns.service.planning import subject_of
 from vending.meters.service import find_meters_by_id
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission

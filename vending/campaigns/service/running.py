@@ -17,15 +17,16 @@ from vending.campaigns.model import (
     Evidence,
     MeterStep,
 )
+from vending.campaigns.service.choosing import claim_draft, lock_claimed
 from vending.campaigns.service.deliveries import queue_sets
 from vending.campaigns.service.office import (
     CampaignOffice,
     Move,
     load_campaign,
     lock_campaign,
+    subject_of,
     take_steps,
 )
-from vending.campaigns.service.planning import subject_of
 from vending.commands.service import withdraw_sets
 from vending.meters.service import find_meters_by_id
 from vending.operators.model import SignedIn
@@ -87,18 +88,22 @@ def cancel_campaign(
     """End a campaign before its time.
 
     Meters without a set, and sets that have not left us, are withdrawn. A set that may have
-    reached a meter cannot be called back: it stays out, is sold with, and is chased.
+    reached a meter cannot be called back: it stays out, is sold with, and is chased. A draft whose
+    start was cut short, or goes on now, ends with none of its meters planned.
 
     Raises:
         PermissionDeniedError: The operator may not.
         CampaignNotFoundError: There is no campaign of this id.
         CampaignStateError: It has ended.
+        CampaignOvertakenError: It is a draft that somebody started meanwhile.
     """
     by.require(Permission.CAMPAIGNS_WRITE)
     # Withdrawn first and ended last: a crash in between leaves a campaign to be cancelled again.
     with office.database.read() as connection:
         campaign = load_campaign(connection, campaign_id)
     _require_may_become(campaign, CampaignState.CANCELLED)
+    if campaign.state is CampaignState.DRAFT:
+        return _cancel_draft(office, campaign_id, reason, by)
     if campaign.state is CampaignState.RUNNING:
         pause_campaign(office, campaign_id, by=by)
     for page in _pages(office, campaign_id, [MeterStep.PLANNED]):
@@ -106,6 +111,22 @@ def cancel_campaign(
     for page in _pages(office, campaign_id, [MeterStep.ISSUED]):
         _withdraw_unsent(office, campaign_id, page, by)
     return _move(office, campaign_id, CampaignState.CANCELLED, by, {"reason": reason})
+
+
+def _cancel_draft(
+    office: CampaignOffice, campaign_id: CampaignId, reason: str, by: SignedIn
+) -> Campaign:
+    """End a draft; a start that is choosing its meters finds the claim gone and stops."""
+    claimed = claim_draft(office, campaign_id)
+    for page in _pages(office, campaign_id, [MeterStep.PLANNED]):
+        _step_all(office, campaign_id, page, _withdraw, by)
+    with office.database.unit_of_work() as uow:
+        draft = lock_claimed(uow.connection, claimed)
+        details: dict[str, Json] = {"reason": reason}
+        _store_state(uow.connection, office, draft, CampaignState.CANCELLED, by.actor, details)
+        cancelled = load_campaign(uow.connection, campaign_id)
+        uow.commit()
+    return cancelled
 
 
 def end_if_settled(office: CampaignOffice, campaign_id: CampaignId) -> bool:
