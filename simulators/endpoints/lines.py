@@ -1,8 +1,8 @@
 """The lines that simulated meters hang on: TCP ports and pseudo-terminals, in one event loop.
 
 A TCP port stands for a gateway and a pseudo-terminal for an RS-485 line; behind both is a
-`Bus`. A pseudo-terminal carries 8N1 only, takes any speed that is set on it, and can be paced
-to a speed of its own so that times look like a real line's.
+`LineService`. A pseudo-terminal carries 8N1 only, takes any speed that is set on it, and can be
+paced to a speed of its own so that times look like a real line's.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from simulators.endpoints.bus import Bus, Framing
-from simulators.endpoints.modbus_frames import (
-    BrokenStreamError,
-    Request,
-    RTUServerFraming,
-    TCPServerFraming,
+from simulators.endpoints.conversation import (
+    Carrier,
+    Conversation,
+    Exchange,
+    HangUpError,
+    LineService,
 )
 
 BITS_PER_BYTE: Final = 10
@@ -51,10 +51,14 @@ class Line(Protocol):
 
 
 class TCPLine:
-    """A TCP port that answers for every meter of its bus."""
+    """A TCP port that answers for every meter of its service."""
 
-    def __init__(self, bus: Bus, *, host: str, port: int) -> None:
-        self._bus = bus
+    def __init__(
+        self, service: LineService, *, host: str, port: int, carrier: Carrier = Carrier.STREAM
+    ) -> None:
+        """Take the service; `Carrier.SERIAL` is for a gateway that passes serial frames on."""
+        self._service = service
+        self._carrier = carrier
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
@@ -69,7 +73,9 @@ class TCPLine:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: _Connection(self._bus, self._connections), self._host, self._port
+                lambda: _Connection(self._service.converse(self._carrier), self._connections),
+                self._host,
+                self._port,
             )
         except OSError as error:
             message = (
@@ -96,10 +102,9 @@ class TCPLine:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, bus: Bus, connections: set[asyncio.BaseTransport]) -> None:
-        self._bus = bus
+    def __init__(self, conversation: Conversation, connections: set[asyncio.BaseTransport]) -> None:
+        self._conversation = conversation
         self._connections = connections
-        self._framing = TCPServerFraming()
         self._transport: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,13 +118,13 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            requests = self._framing.receive_data(data)
-        except BrokenStreamError:
+            exchanges = self._conversation.receive(data)
+        except HangUpError:
             if self._transport is not None:
                 self._transport.close()
             return
-        for request in requests:
-            _answer(self._bus, self._framing, request, send=self._send)
+        for exchange in exchanges:
+            _answer(exchange, send=self._send)
 
     def _send(self, frame: bytes) -> None:
         if isinstance(self._transport, asyncio.Transport):
@@ -127,14 +132,13 @@ class _Connection(asyncio.Protocol):
 
 
 class PTYLine:
-    """A pseudo-terminal that answers for every meter of its bus."""
+    """A pseudo-terminal that answers for every meter of its service."""
 
-    def __init__(self, bus: Bus, *, link: Path, baud: int | None) -> None:
-        """Take the bus, the name to link to the terminal, and a speed (`None`: not paced)."""
-        self._bus = bus
+    def __init__(self, service: LineService, *, link: Path, baud: int | None) -> None:
+        """Take the service, the name to link to the terminal, and a speed (`None`: not paced)."""
+        self._conversation = service.converse(Carrier.SERIAL)
         self._link = link
         self._baud = baud
-        self._framing = RTUServerFraming()
         self._master_fd: int | None = None
         self._slave_fd: int | None = None
         self._terminal: Path | None = None
@@ -191,10 +195,10 @@ class PTYLine:
         data = os.read(self._master_fd, _READ_SIZE_BYTES)
         now_s = asyncio.get_running_loop().time()
         if now_s - self._heard_at_s > FRAME_GAP_S:
-            self._framing.reset()
+            self._conversation.reset()
         self._heard_at_s = now_s
-        for request in self._framing.receive_data(data):
-            _answer(self._bus, self._framing, request, send=self._send, pace_s=self._pace_s)
+        for exchange in self._conversation.receive(data):
+            _answer(exchange, send=self._send, pace_s=self._pace_s)
 
     def _pace_s(self, size_bytes: int) -> float:
         return size_bytes * BITS_PER_BYTE / self._baud if self._baud else 0.0
@@ -211,18 +215,15 @@ def _no_pace_s(_size_bytes: int) -> float:
 
 
 def _answer(
-    bus: Bus,
-    framing: Framing,
-    request: Request,
+    exchange: Exchange,
     *,
     send: Callable[[bytes], None],
     pace_s: Callable[[int], float] = _no_pace_s,
 ) -> None:
-    """Send what the bus gives back, each frame when its time on the line is over."""
+    """Send what comes back, each frame when its time on the line is over."""
     loop = asyncio.get_running_loop()
-    request_size_bytes = len(framing.encode(request, request.pdu))
-    for sent in bus.exchange(framing, request):
-        wait_s = sent.delay_ms / 1000 + pace_s(request_size_bytes + len(sent.payload))
+    for sent in exchange.sent:
+        wait_s = sent.delay_ms / 1000 + pace_s(exchange.request_size_bytes + len(sent.payload))
         if wait_s:
             loop.call_later(wait_s, send, sent.payload)
         else:
