@@ -4,10 +4,8 @@ PostgreSQL is asked by COPY in binary, whose rows are those bytes already. SQLit
 the driver's own cursor, and each row is joined here. Neither makes an object of a column.
 """
 
-import struct
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,11 +17,11 @@ from vending.audit.rows import (
     EventWriter,
     LinkRow,
     any_bytes,
-    position_bytes,
-    split_link,
-    take_link,
+    split_links,
+    take_links,
     write_event,
     write_head,
+    written_anyhow,
 )
 from vending.audit.rules import EVENT_COLUMNS, decode_columns, encode_columns
 from vending.audit.tables import KEY_ID, audit_heads, audit_keys, audit_links
@@ -63,7 +61,9 @@ def read_events(connection: Connection, limit: int) -> Iterator[list[bytes]]:
     """
     if is_sqlite(connection.dialect):
         query = f"SELECT {_sqlite_events(connection)} FROM audit_events e ORDER BY e.id"  # noqa: S608 # made of our own names
-        yield from _chunks(_read_rows(connection, query, EventWriter()), limit)
+        writer = EventWriter()
+        for chunk in _chunks(connection, query, limit):
+            yield writer.write_all(chunk)
         return
 
     def select_from(last: bytes | None, comparison: str) -> str:
@@ -77,10 +77,8 @@ def read_links(connection: Connection, limit: int) -> Iterator[list[LinkRow]]:
     """Yield chunks of links in the order of their positions."""
     if is_sqlite(connection.dialect):
         query = f"SELECT {_LINKS} FROM audit_links ORDER BY position"  # noqa: S608 # made of our own names
-        driver: Any = connection.connection.driver_connection
-        rows: Iterator[Sequence[Any]] = driver.execute(query)
-        while chunk := [take_link(row) for row in islice(rows, limit)]:
-            yield chunk
+        for chunk in _chunks(connection, query, limit):
+            yield take_links(chunk)
         return
 
     def select_from(last: bytes | None, comparison: str) -> str:
@@ -89,7 +87,7 @@ def read_links(connection: Connection, limit: int) -> Iterator[list[LinkRow]]:
         return f"SELECT {_LINKS} FROM audit_links {where} ORDER BY position"  # noqa: S608 # made of our own names and a number
 
     for page in _pages(connection, select_from, slice(4, 12), limit):
-        yield [split_link(row) for row in page]
+        yield split_links(page)
 
 
 def read_heads(connection: Connection, after: int, limit: int) -> Iterator[bytes]:
@@ -163,12 +161,7 @@ def _read_rows(connection: Connection, query: str, write: RowWriter) -> Iterator
 
 def _written_rows(cursor: Iterator[Sequence[Any]], write: RowWriter) -> Iterator[bytes]:
     for row in cursor:
-        try:
-            yield write(row)
-        except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
-            # Its columns are not of the kinds that the table declares: no row of ours.
-            first = row[0] if isinstance(row[0], bytes) else position_bytes(row[0])
-            yield encode_columns([first, *map(any_bytes, row[1:])])
+        yield written_anyhow(row, write)
 
 
 def _copied_rows(driver: Any, query: str) -> Iterator[bytes]:  # noqa: ANN401 # psycopg's connection, unknown on SQLite
@@ -176,17 +169,25 @@ def _copied_rows(driver: Any, query: str) -> Iterator[bytes]:  # noqa: ANN401 # 
         driver.cursor() as cursor,
         cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as rows,
     ):
-        start = _COPY_HEADER_BYTES
-        for block in rows:
-            row = bytes(block)[start:]
-            start = 0
-            if row and row != _COPY_END:
-                yield row[_COUNT_BYTES:]
+        first = bytes(rows.read())[_COPY_HEADER_BYTES:]
+        if first and first != _COPY_END:  # older servers send the header with the first row
+            yield first[_COUNT_BYTES:]
+        # libpq's own call, a row each; the end itself is left to psycopg, which closes the copy.
+        get = driver.pgconn.get_copy_data
+        size, block = (-1, b"") if first == _COPY_END else get(0)
+        while size > 0 and block != _COPY_END:
+            yield bytes(block[_COUNT_BYTES:])
+            size, block = get(0)
+        for _ in rows:
+            pass
 
 
-def _chunks(rows: Iterator[bytes], limit: int) -> Iterator[list[bytes]]:
-    while chunk := list(islice(rows, limit)):
-        yield chunk
+def _chunks(connection: Connection, query: str, limit: int) -> Iterator[Sequence[Sequence[Any]]]:
+    """Yield what SQLite has, so many rows at once."""
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.execute(query)
+    while rows := cursor.fetchmany(limit):
+        yield rows
 
 
 def _pages(

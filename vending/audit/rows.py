@@ -1,12 +1,14 @@
 """Joins the columns of a row of SQLite to the bytes that are sealed, those PostgreSQL sends."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vending.audit.rules import (
+    ID_BYTES,
     LINK_ROW,
     LINK_TAIL_BYTES,
+    LINK_WRITER,
     MAC_BYTES,
     decode_columns,
     encode_columns,
@@ -15,6 +17,8 @@ from vending.audit.rules import (
 
 POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 _EIGHT: Final = (8).to_bytes(4)
+_EVENT_START: Final = struct.Struct(">i16siq")
+"""Id and instant, each behind its length."""
 _PREFIXES_MAX: Final = 4_096
 """Different actors with different actions whose columns are kept joined."""
 _LAST_POSITION: Final = ((1 << 63) - 1).to_bytes(8)
@@ -68,6 +72,29 @@ class EventWriter:
             )
         )
 
+    def write_all(self, rows: Sequence[Sequence[Any]]) -> list[bytes]:
+        """Return the rows as their bytes; the same as one by one, and faster."""
+        joined_of, sizes, start, join = self._joined, _SIZES, _EVENT_START.pack, b"".join
+        written: list[bytes] = []
+        add = written.append
+        for row in rows:
+            event_id, at_us, kind, name, actor_id, session_id, action, subject, details = row
+            joined = joined_of.get((kind, name, actor_id, session_id, action))
+            try:
+                # Packing would fill an id up that is none.
+                if joined is None or len(event_id) != ID_BYTES:
+                    add(written_anyhow(row, self))
+                    continue
+                begun = start(ID_BYTES, event_id, 8, at_us)
+                add(
+                    join(
+                        (begun, joined, sizes[len(subject)], subject, sizes[len(details)], details)
+                    )
+                )
+            except (TypeError, struct.error):
+                add(written_anyhow(row, self))
+        return written
+
     def _join(self, shared: tuple[Any, ...]) -> bytes:
         kind, name, _, _, action = shared
         if None in {kind, name, action}:
@@ -77,6 +104,48 @@ class EventWriter:
             self._joined.clear()
         self._joined[shared] = encode_columns(shared)
         return self._joined[shared]
+
+
+def written_anyhow(row: Sequence[Any], write: Callable[[Sequence[Any]], bytes]) -> bytes:
+    """Return a row as its bytes, even if its columns are not of the kinds that the table declares.
+
+    It is no row of ours then.
+    """
+    try:
+        return write(row)
+    except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
+        first = row[0] if isinstance(row[0], bytes) else position_bytes(row[0])
+        return encode_columns([first, *map(any_bytes, row[1:])])
+
+
+def take_links(rows: Sequence[Sequence[Any]]) -> list[LinkRow]:
+    """Return links of SQLite."""
+    pack = LINK_WRITER.pack
+    try:
+        return [
+            (
+                position,
+                kind,
+                event_id,
+                event_mac,
+                link,
+                pack(8, position, 2, kind, ID_BYTES, event_id, MAC_BYTES, event_mac),
+            )
+            if len(event_mac) == len(link) == MAC_BYTES == 2 * len(event_id)
+            else take_link((position, kind, event_id, event_mac, link))
+            for position, kind, event_id, event_mac, link in rows
+        ]
+    except (TypeError, struct.error):
+        return [take_link(row) for row in rows]
+
+
+def split_links(rows: Sequence[bytes]) -> list[LinkRow]:
+    """Return the links whose bytes these are."""
+    unpack = LINK_ROW.unpack
+    try:
+        return [(*unpack(row), row[:-LINK_TAIL_BYTES]) for row in rows]
+    except struct.error:
+        return [split_link(row) for row in rows]
 
 
 def take_link(row: Sequence[Any]) -> LinkRow:

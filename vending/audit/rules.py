@@ -55,10 +55,11 @@ EVENT_COLUMNS: Final = (
 
 LINK_ROW: Final = struct.Struct(">4xq4xh4x16s4x32s4x32s")
 """Reads a row of `audit_links`: position, kind, event id, event code, link."""
+LINK_WRITER: Final = struct.Struct(">iqihi16si32s")
+"""Writes it, but for the link."""
 LINK_TAIL_BYTES: Final = 4 + MAC_BYTES
 """The link itself, which the rest of its row is the message of."""
 
-_LINK_WRITER: Final = struct.Struct(">iqihi16si32s")
 _HEAD_BODY: Final = struct.Struct(">iqiqi32siq")
 _SIGNED: Final = struct.Struct(">qqq32s")
 _HEAD_LABEL: Final = b"vending audit head, version 1\n"
@@ -195,7 +196,7 @@ def head_row(head: Head) -> bytes:
 
 def link_message(position: int, kind: int, event_id: bytes, event_mac: bytes) -> bytes:
     """Return what a link is made over, after the previous link."""
-    return _LINK_WRITER.pack(8, position, 2, kind, 16, event_id, MAC_BYTES, event_mac)
+    return LINK_WRITER.pack(8, position, 2, kind, 16, event_id, MAC_BYTES, event_mac)
 
 
 def missing_mac(keys: ChainKeys, event_id: bytes) -> bytes:

@@ -168,7 +168,7 @@ class Walk:
         """Take a chunk of events."""
         inner_of, outer_of = self._keys.event_code.copiers
         pending, awaited = self._pending, self._awaited
-        last = self._last_event
+        last, id_size = self._last_event, _ID_SIZE
         for row in rows:
             # KeyedHash, written out for speed.
             inner = inner_of()
@@ -176,11 +176,11 @@ class Walk:
             outer = outer_of()
             outer.update(inner.digest())
             event_id = row[4:20]
-            if row[:4] != _ID_SIZE:
+            if not row.startswith(id_size):
                 self._keep(self.seen.odd, row)
             elif event_id == last:
                 self._keep(self.seen.doubled, UUID(bytes=event_id))
-            elif event_id in awaited:
+            elif awaited and event_id in awaited:
                 self._part(awaited.pop(event_id), outer.digest())
             else:
                 pending[event_id] = outer.digest()
@@ -201,7 +201,7 @@ class Walk:
             outer.update(inner.digest())
             position += 1
             if outer.digest() == link and following == position:
-                if kind == LinkKind.GAP:
+                if kind and kind == LinkKind.GAP:
                     self.seen.gaps.append((following, UUID(bytes=event_id), event_mac))
                 stored, end = link, None
             else:
