@@ -9,7 +9,11 @@ from typing import ClassVar, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from vending.campaigns.service.deliveries import hand_out_with_order, with_key_in_use
+from vending.campaigns.service.deliveries import (
+    find_sections_before,
+    hand_out_with_order,
+    with_key_in_use,
+)
 from vending.campaigns.service.office import CampaignOffice
 from vending.commands.model import DisconnectionRule
 from vending.custody.model import Ceiling, ForecastLimits, LimitPolicy, UseClass
@@ -92,6 +96,7 @@ class Container:
             key_changes=KeyChanges(
                 find_key_in_use=with_key_in_use,
                 hand_out=partial(hand_out_with_order, sealer=desk.token_sealer, clock=desk.clock),
+                find_before=partial(find_sections_before, sealer=desk.token_sealer),
             ),
         )
 

@@ -1,5 +1,6 @@
 """Routes of tokens outside a sale, and of the digits of any token."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from vending.approvals.errors import ApprovalRequiredError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.sales.model import ReplacementReason, ReplacementRequest
-from vending.sales.receipt import order_document
+from vending.sales.receipt import enter_first_document
 from vending.sales.service.replacements import propose_replacement, replace_token
 from vending.sts import group_digits
 from vending.tokens.model import FreeUnitsRequest, ManagementRequest, NewToken, TokenKind
@@ -80,19 +81,14 @@ class ViewIn(OfficeIn):
     purpose: Line
 
 
-class OfficeTokenOut(OfficeOut):
-    """A token with its digits; that it was shown is recorded."""
+class IssuedTokenOut(OfficeOut):
+    """A token with its digits, and what goes before it; that it was shown is recorded."""
 
     id: RecordId
     kind: Annotated[str, Field(examples=["clear-tamper-condition"])]
     units: Annotated[int, Field(examples=[0])]
     digits: Annotated[str, Field(pattern=r"^[0-9]{20}$", examples=["70630503470028726114"])]
     grouped: Annotated[str, Field(examples=["7063 0503 4700 2872 6114"])]
-
-
-class IssuedTokenOut(OfficeTokenOut):
-    """A token that was made, and what the meter needs before it."""
-
     key_change: Annotated[
         KeyChangeOut | None,
         Field(description="To be entered before the token; absent: nothing is"),
@@ -149,7 +145,7 @@ def get_tokens(
 
 @router.post(
     "/office/tokens/{token_id}/views",
-    responses={200: {"model": OfficeTokenOut}, **problems(400, 401, 403, 404, 413, 422, 503)},
+    responses={200: {"model": IssuedTokenOut}, **problems(400, 401, 403, 404, 413, 422, 503)},
 )
 def create_view(
     token_id: TokenPath,
@@ -157,9 +153,9 @@ def create_view(
     by: Annotated[SignedIn, Depends(requires(Permission.TOKENS_VIEW))],
     container: ContainerDep,
 ) -> Response:
-    """Show the digits of a token; who sees them and for what is recorded first."""
+    """Show a token, and the set it still needs first; who sees it and for what is recorded."""
     found = view_token(TokenId(token_id), container.token_desk, by=by, purpose=body.purpose)
-    return encoded(_document(found))
+    return encoded(_document(found, found.enter_first))
 
 
 @router.post(
@@ -178,7 +174,7 @@ def create_management_token(
     issued = issue_management_token(
         request, desk, by=by, reason=body.reason, approval_id=id_of(body.approval_id)
     )
-    return encoded({**order_document(issued), **_document(issued.token)})
+    return encoded(_document(issued.token, issued.enter_first))
 
 
 @router.post(
@@ -197,7 +193,7 @@ def create_free_units(
     issued = issue_free_units(
         request, desk, by=by, reason=body.reason, approval_id=ApprovalId(body.approval_id)
     )
-    return encoded({**order_document(issued), **_document(issued.token)})
+    return encoded(_document(issued.token, issued.enter_first))
 
 
 @router.post(
@@ -223,11 +219,12 @@ def create_replacement(
         )
     except ApprovalRequiredError:
         return asked(propose_replacement(request, desk, by=by, reason=body.why.value))
-    return encoded({**order_document(issued), **_document(issued.token)})
+    return encoded(_document(issued.token, issued.enter_first))
 
 
-def _document(token: NewToken) -> dict[str, object]:
+def _document(token: NewToken, enter_first: Sequence[str]) -> dict[str, object]:
     return {
+        **enter_first_document(token.record.kind, enter_first),
         "id": str(token.record.id),
         "kind": token.record.kind.value,
         "units": token.record.units,

@@ -1,6 +1,7 @@
 """tokens: see what a meter was given, order a management token, give free units, replace one."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
@@ -12,7 +13,7 @@ from vending.cli.context import DataOption, opened_container, opened_database
 from vending.cli.output import JsonOption, print_document, print_note
 from vending.operators.permissions import Permission
 from vending.sales.model import ReplacementReason, ReplacementRequest
-from vending.sales.receipt import order_document, order_instructions
+from vending.sales.receipt import enter_first_document, token_instructions
 from vending.sales.service.replacements import propose_replacement, replace_token
 from vending.sts import group_digits
 from vending.tokens.model import (
@@ -24,7 +25,6 @@ from vending.tokens.model import (
 from vending.tokens.rules import takes_two
 from vending.tokens.service.free_units import issue_free_units, propose_free_units
 from vending.tokens.service.management import issue_management_token, propose_management_token
-from vending.tokens.service.orders import IssuedOrder
 from vending.tokens.service.views import list_tokens, view_token
 from vending.values.identifiers import ApprovalId, TokenId
 
@@ -76,12 +76,12 @@ def view(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the digits of a token; who saw them and for what is recorded."""
+    """Show a token, and the set it still needs first; who saw it and for what is recorded."""
     with opened_container(data) as container:
         found = view_token(
             TokenId(token), container.token_desk, by=acting_operator(), purpose=purpose
         )
-    print_document(_row(found), as_json=as_json)
+    _print_token(found, found.enter_first, as_json=as_json)
 
 
 @app.command("manage")
@@ -106,7 +106,7 @@ def manage(
         issued = issue_management_token(
             request, desk, by=by, reason=reason, approval_id=_id_of(approval)
         )
-    _print_issued(issued, as_json=as_json)
+    _print_token(issued.token, issued.enter_first, as_json=as_json)
 
 
 @app.command("free")
@@ -130,7 +130,7 @@ def give_free_units(
         issued = issue_free_units(
             request, desk, by=by, reason=reason, approval_id=ApprovalId(approval)
         )
-    _print_issued(issued, as_json=as_json)
+    _print_token(issued.token, issued.enter_first, as_json=as_json)
 
 
 @app.command("replace")
@@ -161,7 +161,7 @@ def replace_one(
             asked = propose_replacement(request, desk, by=by, reason=why.value)
             _print_asked(asked, as_json=as_json)
             return
-    _print_issued(issued, as_json=as_json)
+    _print_token(issued.token, issued.enter_first, as_json=as_json)
 
 
 def _id_of(approval: uuid.UUID | None) -> ApprovalId | None:
@@ -173,21 +173,22 @@ def _print_asked(asked: Approval, *, as_json: bool) -> None:
     print_note("Another person approves it; then run this again with --approval.", as_json=as_json)
 
 
-def _print_issued(issued: IssuedOrder, *, as_json: bool) -> None:
+def _print_token(token: NewToken, enter_first: Sequence[str], *, as_json: bool) -> None:
     """Print a token; a key-change set that the meter needs before it comes first, and says so."""
+    kind = token.record.kind
     if as_json:
-        print_document({**order_document(issued), **_row(issued.token)}, as_json=True)
+        print_document({**enter_first_document(kind, enter_first), **_row(token)}, as_json=True)
         return
-    if issued.enter_first:
-        for told in order_instructions(issued).values():
+    if enter_first:
+        for told in token_instructions(kind).values():
             print_note(told, as_json=False)
-        count = len(issued.enter_first)
+        count = len(enter_first)
         sections = {
             f"key_change_{place}/{count}": group_digits(digits)
-            for place, digits in enumerate(issued.enter_first, 1)
+            for place, digits in enumerate(enter_first, 1)
         }
         print_document(sections, as_json=False)
-    print_document(_row(issued.token), as_json=False)
+    print_document(_row(token), as_json=False)
 
 
 def _row(token: NewToken) -> dict[str, object]:

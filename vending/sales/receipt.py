@@ -23,7 +23,6 @@ from vending.tariffs.model import (
     TariffDraft,
 )
 from vending.tokens.model import TokenKind
-from vending.tokens.service.orders import IssuedOrder
 from vending.values.energy import Energy
 from vending.values.money import Money
 
@@ -149,17 +148,17 @@ def key_change_document(
     }
 
 
-def order_instructions(issued: IssuedOrder) -> dict[str, str]:
-    """Return how to enter the set before the token of an order, by language."""
-    is_credit = issued.order.kind is TokenKind.TRANSFER_CREDIT
+def token_instructions(kind: TokenKind) -> dict[str, str]:
+    """Return how to enter the set before a token of this kind, by language."""
+    is_credit = kind is TokenKind.TRANSFER_CREDIT
     return _instructions("then" if is_credit else "then_other")
 
 
-def order_document(issued: IssuedOrder) -> dict[str, object]:
-    """Return what goes before the token of an order, as a sale tells it; nothing: no such field."""
-    if not issued.enter_first:
+def enter_first_document(kind: TokenKind, sections: Sequence[str]) -> dict[str, object]:
+    """Return what goes before a token of this kind, as a sale tells it; nothing: no such field."""
+    if not sections:
         return {}
-    return {"key_change": key_change_document(issued.enter_first, order_instructions(issued))}
+    return {"key_change": key_change_document(sections, token_instructions(kind))}
 
 
 def _instructions(then: str) -> dict[str, str]:

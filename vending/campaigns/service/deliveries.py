@@ -26,7 +26,7 @@ from vending.keystore.sealing import Sealer
 from vending.meters.model import Meter, MeterKey
 from vending.meters.service import find_meters_by_id
 from vending.sts.pan import MeterPAN
-from vending.tokens.model import TokenOrder
+from vending.tokens.model import TokenOrder, TokenRecord
 from vending.tokens.service.views import find_token, load_order
 from vending.values.actor import Actor
 from vending.values.clock import Clock
@@ -126,6 +126,34 @@ def hand_out_with_order(
     handed = open_sections(sealed, sealer)
     _note_handed(connection, handed.set, Evidence.TOKEN_ORDER, by, clock=clock)
     return handed.sections
+
+
+def find_sections_before(
+    connection: Connection, token: TokenRecord, *, sealer: Sealer
+) -> tuple[str, ...]:
+    """Return the sections that its meter still needs before a token, of a sale or of an order.
+
+    None: the meter is known to hold the key of the token, or any meter reads it.
+
+    Raises:
+        SealBrokenError: A stored set was altered or moved.
+    """
+    if token.sale_id is not None:
+        sealed = _find_needed_with_sale(connection, token.sale_id)
+    else:
+        assert token.order_id is not None, "a token is of a sale or of an order"
+        sealed = _find_needed_by(connection, load_order(connection, token.order_id))
+    return () if sealed is None else open_sections(sealed, sealer).sections
+
+
+def _find_needed_with_sale(connection: Connection, sale_id: SaleId) -> SealedSet | None:
+    sold_with = repository.find_sold_with(connection, [sale_id]).get(sale_id)
+    if sold_with is None:
+        return None
+    campaign_id, meter_id = sold_with
+    made, sealed = repository.load_sets_of(connection, campaign_id, [meter_id])[meter_id]
+    registered = find_meters_by_id(connection, [meter_id])[meter_id]
+    return None if registered.key == made.new else (made, sealed)
 
 
 def find_needed(

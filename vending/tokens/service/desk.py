@@ -11,7 +11,7 @@ from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer
 from vending.meters.model import Meter
 from vending.persistence.engine import Database
-from vending.tokens.model import TokenOrder
+from vending.tokens.model import TokenOrder, TokenRecord
 from vending.values.actor import Actor
 from vending.values.clock import Clock
 
@@ -34,6 +34,8 @@ class KeyChanges:
     """Returns a locked meter as tokens are made for it now: with a set out, under its new key."""
     hand_out: Callable[[Connection, TokenOrder, Actor], tuple[str, ...]]
     """Returns the sections to be entered before an order's token, and keeps that they went."""
+    find_before: Callable[[Connection, TokenRecord], tuple[str, ...]]
+    """Returns the sections to be entered before a token that was made, whatever made it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

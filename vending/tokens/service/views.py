@@ -1,5 +1,6 @@
 """Looks at tokens: who sees digits is recorded, and for what, before they are shown."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -9,6 +10,7 @@ from vending.meters.service import load_meter
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.audit import AuditEvent, record
+from vending.persistence.column_types import Json
 from vending.tokens import repository
 from vending.tokens.errors import TokenNotFoundError, TokenOrderNotFoundError
 from vending.tokens.model import NewToken, TokenOrder, TokenRecord
@@ -20,6 +22,7 @@ from vending.values.identifiers import TokenId, TokenOrderId
 
 __all__ = [
     "LIST_COUNT_MAX",
+    "ViewedToken",
     "find_replacement",
     "find_token",
     "is_sale_replaced",
@@ -31,8 +34,19 @@ __all__ = [
 LIST_COUNT_MAX: Final = 200
 
 
-def view_token(token_id: TokenId, desk: TokenDesk, *, by: SignedIn, purpose: str) -> NewToken:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ViewedToken(NewToken):
+    """A token as it is shown again."""
+
+    enter_first: tuple[str, ...]
+    """The key-change set that the meter still needs before it, 1st section first."""
+
+
+def view_token(token_id: TokenId, desk: TokenDesk, *, by: SignedIn, purpose: str) -> ViewedToken:
     """Return a token with its digits, once it is recorded who sees them and for what.
+
+    A token that was made under a key its meter is not known to hold comes with the set, as it did
+    when it was made: without it the meter would refuse it.
 
     Raises:
         PermissionDeniedError: The operator may not see digits.
@@ -46,12 +60,15 @@ def view_token(token_id: TokenId, desk: TokenDesk, *, by: SignedIn, purpose: str
         token = open_tokens(uow.connection, [token_id], desk.token_sealer).get(token_id)
         if token is None:
             raise TokenNotFoundError(token_id)
-        details = {"token": str(token_id), "purpose": purpose}
+        enter_first = desk.key_changes.find_before(uow.connection, token.record)
+        details: dict[str, Json] = {"token": str(token_id), "purpose": purpose}
+        if enter_first:
+            details["key_change_sections"] = len(enter_first)
         subject = f"meter:{token.record.meter_pan.digits}"
         event = AuditEvent(by.actor, "token.viewed", subject, details)
         record(uow.connection, [event], desk.clock)
         uow.commit()
-    return token
+    return ViewedToken(token.record, token.digits, enter_first=enter_first)
 
 
 def list_tokens(

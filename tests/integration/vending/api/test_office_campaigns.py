@@ -167,3 +167,6 @@ def test_free_units_say_what_is_entered_first(office: Office) -> None:
     told = made["key_change"]["instructions"]
     assert "for your energy" in told["en"]
     assert "请先按顺序输入" in told["zh-CN"]
+    path = f"/v1/office/tokens/{made['id']}/views"
+    seen = office.client.post(path, headers=headers, json={"purpose": "receipt lost"}).json()
+    assert seen["key_change"] == made["key_change"]

@@ -163,3 +163,8 @@ def test_token_outside_a_sale_says_what_is_entered_first(town: CommandLine) -> N
     places = [printed.index(word) for word in told]
     assert places == sorted(places)
     assert "energy" not in printed
+    view = ("tokens", "view", made["token"], "--purpose", "receipt lost")
+    assert town.json(*view).document["key_change"] == made["key_change"]
+    shown = town.run(*view).out
+    places = [shown.index(word) for word in told]
+    assert places == sorted(places)
