@@ -7,6 +7,7 @@ VendingError
     ├── HeadsFileError           an exported file cannot be read or written
     ├── HeadInvalidError         a head that does not bear the signature
     ├── PublicKeyInvalidError    what was given is no public key
+    ├── AuditUnreadableError     the database does not answer the questions of `verify`
     └── NoGapError               nothing is missing, so there is no gap to declare
 """
 
@@ -82,6 +83,20 @@ class PublicKeyInvalidError(AuditError):
 
     def __init__(self) -> None:
         super().__init__("a public key of Ed25519 has 64 hexadecimal digits")
+
+
+class AuditUnreadableError(AuditError):
+    """The database does not answer the questions of `verify`."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.CONFLICT
+    code: ClassVar[str] = "audit_unreadable"
+    remedy: ClassVar[str] = (
+        "A table was removed or made anew, or a setting of the database was changed: keep a copy "
+        "of the database as evidence, and compare its schema with the last backup that verifies."
+    )
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the tables of the audit log cannot be read ({why})", why=why)
 
 
 class NoGapError(AuditError):

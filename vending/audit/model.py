@@ -68,6 +68,8 @@ class FindingKind(StrEnum):
     """It has no link: written behind the service's back, or its link was removed."""
     EVENT_OVERDUE = "event_overdue"
     """It waits in the queue for longer than the limit, or is dated in the future."""
+    SCHEMA_CHANGED = "schema_changed"
+    """A table, column or trigger is not as the migrations made it."""
     QUEUE_CHANGED = "queue_changed"
     """A place in the queue is for no event, or for one that is sealed."""
     LINK_CHANGED = "link_changed"

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from vending.audit.errors import HeadInvalidError
+from vending.audit.errors import AuditUnreadableError, HeadInvalidError
 from vending.audit.model import AuditReport, EventFilter, RecordedEvent
 from vending.audit.rules import PublicKey
 from vending.audit.service.check import check_lines
@@ -16,6 +17,7 @@ from vending.audit.service.gaps import declare_gap
 from vending.audit.service.heads import last_exported, list_files, read_lines, write_heads
 from vending.audit.service.keys import load_keys
 from vending.audit.service.listing import PAGE_SIZE_MAX, list_events
+from vending.audit.service.schema import find_schema_changes, readable
 from vending.audit.service.verify import verify
 from vending.bootstrap import Container
 from vending.cli.access import acting, needs
@@ -37,6 +39,17 @@ from vending.operators.permissions import Permission
 
 app: Final = typer.Typer(help="The audit log and its chain.", no_args_is_help=True)
 HeadsArgument = Annotated[Path, typer.Argument(help="File of exported heads.")]
+
+_NOTHING_READ: Final = AuditReport(
+    events=0,
+    links=0,
+    heads=0,
+    exported_heads=0,
+    waiting=0,
+    gaps=(),
+    findings=(),
+    finding_count=0,
+)
 
 
 class AuditDifferenceError(FindingsError):
@@ -103,19 +116,32 @@ def verify_chain(
 
     Raises:
         AuditDifferenceError: One was.
+        AuditUnreadableError: The database does not answer.
     """
     with opened_container(data) as container, progress_bar(as_json=as_json) as bar:
         task = bar.add_task("links", total=None)
         files = heads or list_files(container.settings.effective_audit_heads_dir)
         with container.database.read() as connection:
-            report = verify(
-                connection,
-                load_keys(connection, container.store.sealer(Purpose.AUDIT_KEYS)),
-                now=container.clock.now(),
-                exported=read_lines(files),
-                progress=lambda count: bar.update(task, completed=count),
-            )
-    _print_report(report, as_json=as_json)
+            changes = find_schema_changes(connection)
+            try:
+                with readable(connection):
+                    report = verify(
+                        connection,
+                        load_keys(connection, container.store.sealer(Purpose.AUDIT_KEYS)),
+                        now=container.clock.now(),
+                        exported=read_lines(files),
+                        progress=lambda count: bar.update(task, completed=count),
+                    )
+            except AuditUnreadableError:
+                if not changes:
+                    raise
+                report = _NOTHING_READ
+    whole = replace(
+        report,
+        findings=(*changes, *report.findings),
+        finding_count=len(changes) + report.finding_count,
+    )
+    _print_report(whole, as_json=as_json)
 
 
 @app.command("heads")

@@ -59,9 +59,20 @@ def test_a_changed_event_is_named_and_the_exit_is_1(sealed: CommandLine) -> None
         uow.commit()
     found = sealed.json("audit", "verify")
     assert found.error == "audit_differs"
-    (finding,) = found.document["findings"]
+    *dropped, finding = found.document["findings"]
+    assert {one["kind"] for one in dropped} == {"schema_changed"}  # disarmed triggers
     assert (finding["kind"], finding["event"]) == ("event_changed", str(victim))
     assert f"event {victim}: the event was changed\n" in sealed.run("audit", "verify").out
+
+
+@pytest.mark.parametrize("table", ["audit_heads", "audit_keys"])
+def test_a_table_that_is_gone_is_named(sealed: CommandLine, table: str) -> None:
+    with closing(sealed.database()) as database, database.unit_of_work() as uow:
+        uow.connection.exec_driver_sql(f"DROP TABLE {table}")
+        uow.commit()
+    found = sealed.json("audit", "verify")
+    assert found.error == "audit_differs"
+    assert any(table in one["message"] for one in found.document["findings"])
 
 
 def test_a_name_with_control_characters_forges_no_line(sealed: CommandLine) -> None:
