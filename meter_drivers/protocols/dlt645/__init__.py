@@ -1,0 +1,1 @@
+"""DL/T 645-2007, both roles, with remote control, security and prepaid; sans I/O."""
