@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import pyotp
@@ -18,10 +19,21 @@ PASSWORD = "seven tall giraffes hum"
 ALICE = ("--operator", "alice")
 
 
+STEP_S = 30
+EASE_S = 15
+"""A code of the step before serves while at least so much is left of the present step."""
+
+
 def codes_of(secret: str) -> Iterator[str]:
-    """Three codes that are right now, each of a later step than the one before."""
-    now = int(SystemClock().now().timestamp())
-    return (pyotp.TOTP(secret).at(now + offset) for offset in (-30, 0, 30))
+    """Codes that are right when they are taken and for a while after, each of a later step."""
+    last = 0
+    while True:
+        step, passed_s = divmod(int(SystemClock().now().timestamp()), STEP_S)
+        earliest = step - 1 if passed_s <= STEP_S - EASE_S else step
+        last = max(last + 1, earliest)
+        if last > step + 1:
+            Event().wait((last - 1 - step) * STEP_S - passed_s)
+        yield pyotp.TOTP(secret).at(last * STEP_S)
 
 
 @dataclass
