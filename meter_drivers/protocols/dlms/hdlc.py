@@ -212,8 +212,8 @@ class FrameReader:
 
     def reset(self) -> None:
         """Forget a frame that has begun, as after a time-out."""
-        self.dropped_bytes += len(self._buffer)
-        self._buffer.clear()
+        if self._buffer != bytes([FLAG]):  # the closing flag of the last frame
+            self._drop(len(self._buffer))
 
     def next_frame(self) -> Frame | None:
         """Return the next whole and undamaged frame, or `None` until more bytes come."""
