@@ -1,9 +1,12 @@
-"""Routes of orders to meters: off inside the rule or with an approval, on at any time."""
+"""Routes of orders to meters: given, listed, and settled or tried again where a person decides."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
+from uuid import UUID
 
-from fastapi import Depends, Response
+from fastapi import Depends, Path, Query, Response
 from pydantic import Field
+from sqlalchemy import Connection
 
 from vending.api.deps import ContainerDep, requires
 from vending.api.errors import encoded
@@ -20,16 +23,28 @@ from vending.api.office_forms import (
 )
 from vending.api.problems import problems
 from vending.api.router import new_router
-from vending.api.schemas import RecordId
+from vending.api.schemas import ID_EXAMPLE, RecordId
 from vending.bootstrap import disconnection_rule
+from vending.campaigns.service.settling import retry_command, settle_command
 from vending.commands.errors import DisconnectionHoursError
-from vending.commands.model import Command, RelayOrder
-from vending.commands.service import disconnect, propose_disconnection, reconnect
+from vending.commands.model import Command, RelayOrder, Verdict
+from vending.commands.service import (
+    disconnect,
+    list_for_meter,
+    list_for_person,
+    propose_disconnection,
+    reconnect,
+)
+from vending.meters.rules import parse_meter_number
+from vending.meters.service import find_meters_by_id, load_meter
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
+from vending.values.identifiers import CommandId
 
 router: Final = new_router("office")
+ReaderDep = Annotated[SignedIn, Depends(requires(Permission.COMMANDS_READ))]
 WriterDep = Annotated[SignedIn, Depends(requires(Permission.COMMANDS_WRITE))]
+CommandPath = Annotated[UUID, Path(description="Id of the command", examples=[ID_EXAMPLE])]
 _REFUSALS: Final = problems(400, 401, 403, 404, 409, 413, 422, 503)
 
 
@@ -53,6 +68,93 @@ class CommandOut(OfficeOut):
     kind: Annotated[str, Field(examples=["disconnect"])]
     state: Annotated[str, Field(examples=["queued"])]
     expires_at: Instant
+
+
+class CommandRowOut(CommandOut):
+    """A command, its meter, and what became of it so far."""
+
+    drn: Annotated[str, Field(examples=["01234567897"])]
+    result: Annotated[
+        str | None,
+        Field(
+            description="The word for the last change; none: nothing happened", examples=["sent"]
+        ),
+    ]
+    attempts: Annotated[int, Field(examples=[8])]
+    reason: Annotated[str, Field(examples=["sale"])]
+    requested_by: Annotated[str, Field(examples=["sales"])]
+    changed_at: Instant
+
+
+class CommandsOut(OfficeOut):
+    """Commands, the newest first."""
+
+    commands: list[CommandRowOut]
+
+
+class SettlementIn(OfficeIn):
+    """What a person found out at the meter."""
+
+    verdict: Annotated[Verdict, Field(strict=False, examples=["applied"])]
+
+
+@router.get(
+    "/office/commands",
+    responses={200: {"model": CommandsOut}, **problems(401, 403, 404, 422, 503)},
+)
+def get_commands(
+    by: ReaderDep,
+    container: ContainerDep,
+    meter: Annotated[
+        str | None,
+        Query(max_length=40, description="DRN or MeterPAN", examples=["01234567897"]),
+    ] = None,
+) -> Response:
+    """List the newest commands of a meter; without one, those that wait for a person."""
+    del by
+    with container.database.read() as connection:
+        if meter is None:
+            found = list_for_person(connection)
+        else:
+            found = list_for_meter(connection, load_meter(connection, parse_meter_number(meter)).id)
+        rows = _rows(connection, found)
+    return encoded({"commands": rows})
+
+
+@router.post(
+    "/office/commands/{command_id}/settlement",
+    responses={200: {"model": CommandRowOut}, **_REFUSALS},
+)
+def create_settlement(
+    command_id: CommandPath, body: SettlementIn, by: WriterDep, container: ContainerDep
+) -> Response:
+    """Finish a command that waits for a person by what the person found out."""
+    with container.database.unit_of_work() as uow:
+        settled = settle_command(
+            uow.connection,
+            CommandId(command_id),
+            body.verdict,
+            by=by.actor,
+            clock=container.clock,
+        )
+        (row,) = _rows(uow.connection, [settled])
+        uow.commit()
+    return encoded(row)
+
+
+@router.post(
+    "/office/commands/{command_id}/retry",
+    responses={200: {"model": CommandRowOut}, **problems(401, 403, 404, 409, 422, 503)},
+)
+def create_retry(command_id: CommandPath, by: WriterDep, container: ContainerDep) -> Response:
+    """Give a command that waits for a person fresh tries: the same token, never a new one."""
+    with container.database.unit_of_work() as uow:
+        again = retry_command(
+            uow.connection, CommandId(command_id), by=by.actor, clock=container.clock
+        )
+        (row,) = _rows(uow.connection, [again])
+        uow.commit()
+    return encoded(row)
 
 
 @router.post(
@@ -100,3 +202,19 @@ def _document(command: Command) -> dict[str, object]:
         "state": command.state.value,
         "expires_at": command.expires_at.isoformat(),
     }
+
+
+def _rows(connection: Connection, commands: Sequence[Command]) -> list[dict[str, object]]:
+    meters = find_meters_by_id(connection, {each.meter_id for each in commands})
+    return [
+        {
+            **_document(each),
+            "drn": meters[each.meter_id].pan.iain,
+            "result": each.result_code,
+            "attempts": each.attempts,
+            "reason": each.reason,
+            "requested_by": each.requested_by,
+            "changed_at": each.changed_at.isoformat(),
+        }
+        for each in commands
+    ]
