@@ -1,12 +1,10 @@
 """Routes of orders to meters: given, listed, and settled or tried again where a person decides."""
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
 from pydantic import Field
-from sqlalchemy import Connection
 
 from vending.api.deps import ContainerDep, requires
 from vending.api.errors import encoded
@@ -35,6 +33,7 @@ from vending.commands.service import (
     propose_disconnection,
     reconnect,
 )
+from vending.meters.model import Meter
 from vending.meters.rules import parse_meter_number
 from vending.meters.service import find_meters_by_id, load_meter
 from vending.operators.model import SignedIn
@@ -117,8 +116,8 @@ def get_commands(
             found = list_for_person(connection)
         else:
             found = list_for_meter(connection, load_meter(connection, parse_meter_number(meter)).id)
-        rows = _rows(connection, found)
-    return encoded({"commands": rows})
+        meters = find_meters_by_id(connection, {each.meter_id for each in found})
+    return encoded({"commands": [_row(each, meters[each.meter_id]) for each in found]})
 
 
 @router.post(
@@ -137,9 +136,9 @@ def create_settlement(
             by=by.actor,
             clock=container.clock,
         )
-        (row,) = _rows(uow.connection, [settled])
+        meters = find_meters_by_id(uow.connection, [settled.meter_id])
         uow.commit()
-    return encoded(row)
+    return encoded(_row(settled, meters[settled.meter_id]))
 
 
 @router.post(
@@ -152,9 +151,9 @@ def create_retry(command_id: CommandPath, by: WriterDep, container: ContainerDep
         again = retry_command(
             uow.connection, CommandId(command_id), by=by.actor, clock=container.clock
         )
-        (row,) = _rows(uow.connection, [again])
+        meters = find_meters_by_id(uow.connection, [again.meter_id])
         uow.commit()
-    return encoded(row)
+    return encoded(_row(again, meters[again.meter_id]))
 
 
 @router.post(
@@ -204,17 +203,13 @@ def _document(command: Command) -> dict[str, object]:
     }
 
 
-def _rows(connection: Connection, commands: Sequence[Command]) -> list[dict[str, object]]:
-    meters = find_meters_by_id(connection, {each.meter_id for each in commands})
-    return [
-        {
-            **_document(each),
-            "drn": meters[each.meter_id].pan.iain,
-            "result": each.result_code,
-            "attempts": each.attempts,
-            "reason": each.reason,
-            "requested_by": each.requested_by,
-            "changed_at": each.changed_at.isoformat(),
-        }
-        for each in commands
-    ]
+def _row(command: Command, meter: Meter) -> dict[str, object]:
+    return {
+        **_document(command),
+        "drn": meter.pan.iain,
+        "result": command.result_code,
+        "attempts": command.attempts,
+        "reason": command.reason,
+        "requested_by": command.requested_by,
+        "changed_at": command.changed_at.isoformat(),
+    }
