@@ -15,7 +15,7 @@ Laws:
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -107,12 +107,12 @@ BLOCK_OVERHEAD: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
-    """How the client associates; `challenge` is fresh and random, for HLS-5."""
+    """How the client associates; `new_challenge` gives 8 to 64 fresh random bytes, for HLS-5."""
 
     context: Context = Context.PLAIN
     mechanism: Mechanism = Mechanism.NONE
     password: Password | None = None
-    challenge: bytes = field(default=b"", repr=False)
+    new_challenge: Callable[[], bytes] | None = None
     conformance: Conformance = OURS
     receive_size_bytes: int = SIZE_MAX
 
@@ -147,7 +147,7 @@ class ClientAssociation:
         self._invoke_id = 0
         self._conformance = Conformance(0)
         self._send_size_bytes = SIZE_MAX
-        self._server_challenge = b""
+        self._challenge = b""
 
     @property
     def is_ready(self) -> bool:
@@ -158,14 +158,18 @@ class ClientAssociation:
         """Return the AARQ.
 
         Raises:
-            LocalProtocolError: If an association stands or is being made.
+            LocalProtocolError: If an association stands or is being made, the challenge is too
+                short or too long, or the counter is used up.
         """
         self._want(_State.IDLE)
         settings = self._settings
+        value = None if settings.password is None else settings.password.octets
+        if settings.new_challenge is not None:
+            value = self._challenge = settings.new_challenge()
+            if not _is_challenge(value):
+                message = f"a challenge has {CHALLENGE_SIZE_MIN} to {CHALLENGE_SIZE_MAX} bytes"
+                raise LocalProtocolError(message)
         user = self._protect_initiate(self._initiate_request())
-        value = settings.challenge if settings.mechanism is Mechanism.HIGH_GMAC else None
-        if settings.password is not None:
-            value = settings.password.octets
         self._state = _State.ASSOCIATING
         return AssociationRequest(
             context=settings.context,
@@ -294,8 +298,8 @@ class ClientAssociation:
             problem = "low level security, and it alone, takes a password"
         elif needs_keys != (self._security is not None):
             problem = "ciphering and HLS-5, and they alone, take keys"
-        elif settings.mechanism is Mechanism.HIGH_GMAC and not _is_challenge(settings.challenge):
-            problem = f"a challenge has {CHALLENGE_SIZE_MIN} to {CHALLENGE_SIZE_MAX} bytes"
+        elif (settings.mechanism is Mechanism.HIGH_GMAC) != (settings.new_challenge is not None):
+            problem = "HLS-5, and it alone, takes challenges"
         if problem is not None:
             raise LocalProtocolError(problem)
 
@@ -367,7 +371,7 @@ class ClientAssociation:
     def _reply_to_challenge(self, response: AssociationResponse) -> ClientEvent:
         assert self._security is not None, "settings were checked"
         challenge = response.authentication_value or b""
-        is_ours = challenge == self._settings.challenge
+        is_ours = challenge == self._challenge
         if response.mechanism is not Mechanism.HIGH_GMAC or is_ours or not _is_challenge(challenge):
             self.reset()
             return AuthenticationFailed("the server sends no challenge of HLS-5, or ours")
@@ -417,7 +421,7 @@ class ClientAssociation:
             if not isinstance(response.returned, Data):
                 return AuthenticationFailed("the server returns no proof of its own")
             proof = response.returned.as_octets()
-            self._security.check_proof(self._settings.challenge, proof, above=floor)
+            self._security.check_proof(self._challenge, proof, above=floor)
         except RemoteProtocolError as error:
             return AuthenticationFailed(f"the server has not proved itself: {error.reason}")
         self._state = _State.READY

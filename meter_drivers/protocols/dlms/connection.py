@@ -6,7 +6,7 @@ What an exchange needs in between (next blocks, the proof of HLS-5) is queued by
 
 from collections.abc import Callable, Sequence
 
-from meter_drivers.errors import RemoteProtocolError
+from meter_drivers.errors import LocalProtocolError, RemoteProtocolError
 from meter_drivers.protocols.dlms.axdr import Data
 from meter_drivers.protocols.dlms.client import ClientAssociation
 from meter_drivers.protocols.dlms.client_events import ClientEvent, Continue
@@ -51,7 +51,7 @@ class DLMSClient:
         Raises:
             LocalProtocolError: If the link is not open, or the association not idle.
         """
-        self._link.send(self._association.associate())
+        self._send(self._association.associate())
 
     def release(self) -> None:
         """Queue the RLRQ; `Released` follows.
@@ -59,7 +59,7 @@ class DLMSClient:
         Raises:
             LocalProtocolError: If no association stands.
         """
-        self._link.send(self._association.release())
+        self._send(self._association.release())
 
     def disconnect(self) -> None:
         """Queue what closes the link; `LinkClosed` follows."""
@@ -71,7 +71,7 @@ class DLMSClient:
         Raises:
             LocalProtocolError: If it cannot be asked.
         """
-        self._link.send(self._association.get(attribute, selection))
+        self._send(self._association.get(attribute, selection))
 
     def get_list(self, attributes: Sequence[Attribute]) -> None:
         """Queue GET of a list; `GotList` follows, or `ServiceRefused`.
@@ -79,7 +79,7 @@ class DLMSClient:
         Raises:
             LocalProtocolError: If it cannot be asked.
         """
-        self._link.send(self._association.get_list(attributes))
+        self._send(self._association.get_list(attributes))
 
     def set(self, attribute: Attribute, value: Data, selection: Selection | None = None) -> None:
         """Queue SET; `SetDone` follows, or `ServiceRefused`.
@@ -87,7 +87,7 @@ class DLMSClient:
         Raises:
             LocalProtocolError: If it cannot be asked.
         """
-        self._link.send(self._association.set(attribute, value, selection))
+        self._send(self._association.set(attribute, value, selection))
 
     def act(self, method: Method, parameter: Data | None = None) -> None:
         """Queue ACTION, once; `ActionDone` follows, or `ServiceRefused`.
@@ -95,7 +95,7 @@ class DLMSClient:
         Raises:
             LocalProtocolError: If it cannot be asked.
         """
-        self._link.send(self._association.act(method, parameter))
+        self._send(self._association.act(method, parameter))
 
     def ask_again(self) -> None:
         """Ask for a lost answer without repeating the request: HDLC alone can.
@@ -108,8 +108,20 @@ class DLMSClient:
         self._link.ask_again()
 
     def abandon(self) -> None:
-        """Wait no longer for an answer; what became of its request is unknown."""
+        """Wait no longer for an answer; what became of its request is unknown.
+
+        Over the wrapper the association goes on: an answer that comes late is ignored. HDLC sends
+        nothing before the answer has come, so there `abort`, `connect` and `associate` follow.
+        """
         self._association.abandon()
+
+    def abort(self) -> None:
+        """Forget link and association, as when the line broke; nothing leaves.
+
+        `connect` begins anew. What became of a request without an answer is unknown.
+        """
+        self._link.abort()
+        self._association.reset()
 
     def receive_data(self, octets: bytes) -> None:
         """Take bytes in, in any portions."""
@@ -133,8 +145,15 @@ class DLMSClient:
             meant = self._association.receive_apdu(event.apdu)
             if not isinstance(meant, Continue):
                 return meant
-            self._link.send(meant.apdu)
+            self._send(meant.apdu)
         return None
+
+    def _send(self, apdu: bytes) -> None:
+        try:
+            self._link.send(apdu)
+        except LocalProtocolError:
+            self._association.abandon()  # it has not left
+            raise
 
 
 class DLMSServer:

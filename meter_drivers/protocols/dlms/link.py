@@ -79,6 +79,9 @@ class ClientLink(Link, Protocol):
     def disconnect(self) -> None:
         """Ask for the end; `LinkClosed` follows."""
 
+    def abort(self) -> None:
+        """Forget the link and what came over it, as when the line broke; nothing leaves."""
+
     def ask_again(self) -> None:
         """Ask for a lost answer without repeating the request, where the link can.
 

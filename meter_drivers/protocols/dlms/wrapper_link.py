@@ -27,6 +27,12 @@ class WrapperClient:
         """Report the link closed: TCP does the rest."""
         self._events.append(LinkClosed())
 
+    def abort(self) -> None:
+        """Forget what came and what was to leave; TCP does the rest."""
+        self._reader = WrapperReader()
+        self._events.clear()
+        self._outgoing.clear()
+
     def ask_again(self) -> None:
         """Refuse: the wrapper has no such question.
 

@@ -1,5 +1,6 @@
 """Client and server association against each other, APDU by APDU."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,7 @@ from meter_drivers.protocols.dlms.initiate import (
     InitiateRequest,
     InitiateResponse,
 )
-from meter_drivers.protocols.dlms.names import Attribute, LogicalName
+from meter_drivers.protocols.dlms.names import Attribute, LogicalName, Selection
 from meter_drivers.protocols.dlms.object_server import ActionOutcome
 from meter_drivers.protocols.dlms.requests import (
     ActionRequest,
@@ -101,7 +102,7 @@ class Meeting:
             server = replace(server, mechanism=Mechanism.LOW, password=Password(b"12345678"))
         if way.startswith("high"):
             high = Mechanism.HIGH_GMAC
-            client = replace(client, mechanism=high, challenge=TO_SERVER)
+            client = replace(client, mechanism=high, new_challenge=lambda: TO_SERVER)
             server = replace(server, mechanism=high, new_challenge=lambda: TO_CLIENT)
         if way.endswith("ciphered"):
             client = replace(client, context=Context.CIPHERED)
@@ -198,10 +199,11 @@ def test_no_apdu_exceeds_what_the_other_side_takes(
     meeting.client_settings = replace(meeting.client_settings, receive_size_bytes=size_bytes)
     meeting.server_settings = replace(meeting.server_settings, receive_size_bytes=160)
     meeting.associate()
-    for ask in (
+    asks: list[Callable[[], bytes]] = [
         lambda: meeting.client.get(PROFILE),
         lambda: meeting.client.set(PROFILE, octet_string(bytes(999))),
-    ):
+    ]
+    for ask in asks:
         event: ClientEvent = Continue(ask())
         while isinstance(event, Continue):
             assert len(event.apdu) <= 160
@@ -432,12 +434,13 @@ def test_services_not_agreed_on_are_refused_on_both_sides() -> None:
     meeting.server_settings = replace(meeting.server_settings, conformance=Conformance.GET)
     meeting.associate()
     client = meeting.client
-    for ask in (
+    asks: list[Callable[[], bytes]] = [
         lambda: client.act(REMOTE_DISCONNECT),
         lambda: client.set(PROFILE, CREDIT),
         lambda: client.get_list([PROFILE]),
         lambda: client.get(PROFILE, EntrySelection(1).to_selection()),
-    ):
+    ]
+    for ask in asks:
         with pytest.raises(LocalProtocolError, match="has not agreed"):
             ask()
     selected = GetRequest(0xC1, PROFILE, EntrySelection(1).to_selection())
@@ -633,8 +636,11 @@ def test_client_settings_that_do_not_fit_are_refused(settings: ClientSettings) -
 
 def test_client_without_a_challenge_and_server_without_a_source_are_refused() -> None:
     security = SecurityContext(KEYS, title=CLIENT_TITLE, protection=Protection.AUTHENTICATED)
-    with pytest.raises(LocalProtocolError, match="8 to 64 bytes"):
+    with pytest.raises(LocalProtocolError, match="takes challenges"):
         ClientAssociation(ClientSettings(mechanism=Mechanism.HIGH_GMAC), security)
+    short = ClientSettings(mechanism=Mechanism.HIGH_GMAC, new_challenge=lambda: b"short")
+    with pytest.raises(LocalProtocolError, match="8 to 64 bytes"):
+        ClientAssociation(short, security).associate()
     with pytest.raises(LocalProtocolError, match="fit together"):
         ServerAssociation(
             ServerSettings(mechanism=Mechanism.HIGH_GMAC), RecordingObjects({}), security
@@ -648,10 +654,36 @@ def test_list_must_have_items() -> None:
 
 def test_no_event_or_request_shows_a_challenge_value_or_token() -> None:
     request = ActionRequest(0xC1, REMOTE_DISCONNECT, octet_string(b"12345678901234567890"))
-    settings = ClientSettings(password=Password(b"secret"), challenge=TO_SERVER)
+    settings = ClientSettings(password=Password(b"secret"))
     aarq = AssociationRequest(context=Context.PLAIN, authentication_value=b"secret")
     for shown in (repr(request), repr(settings), repr(aarq), repr(Continue(b"secret"))):
         assert "secret" not in shown
         assert "1234567890" not in shown
-        assert "CCCC" not in shown
     assert GetResponse(0xC1, CREDIT).outcome == CREDIT
+
+
+def test_selection_that_leaves_no_room_for_a_block_is_refused() -> None:
+    meeting = Meeting()
+    meeting.server_settings = replace(meeting.server_settings, receive_size_bytes=64)
+    meeting.associate()
+    with pytest.raises(LocalProtocolError, match="no room"):
+        meeting.client.set(PROFILE, LONG, Selection(1, octet_string(bytes(60))))
+
+
+def test_proof_of_a_server_with_an_old_counter_is_refused() -> None:
+    meeting = Meeting("high").build()
+    assert meeting.client_security is not None
+    meeting.client_security.last_received = 1000
+    event = meeting.exchange(meeting.client.associate())
+    assert isinstance(event, AuthenticationFailed)
+    assert "came again" in event.why
+
+
+def test_failed_proof_ends_in_no_association_on_both_sides() -> None:
+    meeting = Meeting("high").build()
+    assert meeting.server_security is not None
+    meeting.server_security.last_received = 1000
+    event = meeting.exchange(meeting.client.associate())
+    assert isinstance(event, AuthenticationFailed)
+    assert not meeting.client.is_ready
+    assert not meeting.server.is_ready

@@ -237,7 +237,7 @@ def test_peer_reads_our_aare() -> None:
     association = ServerAssociation(HIGH, RecordingObjects({}), make_security(HIGH))
     client = ClientAssociation(
         ClientSettings(
-            context=Context.CIPHERED, mechanism=Mechanism.HIGH_GMAC, challenge=b"c" * 16
+            context=Context.CIPHERED, mechanism=Mechanism.HIGH_GMAC, new_challenge=keep_challenge
         ),
         SecurityContext(KEYS, title=CLIENT_TITLE),
     )
