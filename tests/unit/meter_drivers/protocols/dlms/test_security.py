@@ -38,6 +38,7 @@ def test_apdu_comes_back(protection: Protection, ciphering: Ciphering) -> None:
         assert (APDU in protected) == (protection is Protection.AUTHENTICATED)
         assert server.unprotect(protected) == APDU
     assert server.last_received == 3
+    assert server.peer_title == CLIENT_TITLE
     assert client.next_counter == 4
 
 
