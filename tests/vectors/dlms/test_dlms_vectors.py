@@ -2,8 +2,14 @@ import json
 from pathlib import Path
 
 import pytest
+from dlms_cosem import enumerations
+from dlms_cosem import security as peer_security
+from dlms_cosem.hdlc import frames as peer_frames
+from dlms_cosem.hdlc.address import HdlcAddress
+from dlms_cosem.protocol import acse as peer_acse
 
 from meter_drivers.errors import RemoteProtocolError
+from meter_drivers.protocols.dlms.acse import AssociationRequest, AssociationResponse
 from meter_drivers.protocols.dlms.axdr import double_long, octet_string
 from meter_drivers.protocols.dlms.classes.account import AVAILABLE_CREDIT
 from meter_drivers.protocols.dlms.classes.credit import CreditMethod, credit_method
@@ -22,6 +28,7 @@ from meter_drivers.protocols.dlms.requests import (
     parse_request,
 )
 from meter_drivers.protocols.dlms.security import (
+    Ciphering,
     Protection,
     SecurityContext,
     SecurityKeys,
@@ -42,6 +49,8 @@ REQUESTS: dict[str, Request] = {
 }
 SNRM = Frame(destination=HDLCAddress.of_server(1, 17), source=HDLCAddress(16), control=Control.SNRM)
 C7 = GOLDEN["ciphering"]
+OWN = {name: value for name, value in GOLDEN["own"].items() if name != "source"}
+GET = BYTES["C5"]
 KEYS = SecurityKeys(bytes.fromhex(C7["encryption_key"]), bytes.fromhex(C7["authentication_key"]))
 TITLE = bytes.fromhex(C7["system_title"])
 COUNTER = int(C7["counter"], 16)
@@ -104,3 +113,65 @@ def test_every_flipped_bit_of_the_vector_is_refused() -> None:
 
 def test_token_of_the_vector_is_20_digits_in_an_octet_string() -> None:
     assert encode_token("12345678901234567890") == octet_string(b"12345678901234567890")
+
+
+@pytest.mark.parametrize(
+    ("name", "ciphering"),
+    [("general_glo_get", Ciphering.GENERAL), ("glo_get", Ciphering.PER_SERVICE)],
+)
+def test_ciphered_get_is_the_vector_both_ways_and_the_peer_s(
+    name: str, ciphering: Ciphering
+) -> None:
+    expected, counter = bytes.fromhex(OWN[name]), int(OWN["counter"], 16)
+    client = SecurityContext(KEYS, title=TITLE, ciphering=ciphering, next_counter=counter)
+    assert client.protect(GET) == expected
+    server = SecurityContext(KEYS, title=b"SERVER01")
+    server.meet(TITLE)
+    assert server.unprotect(expected) == GET
+    control = peer_security.SecurityControlField(0, authenticated=True, encrypted=True)
+    theirs = peer_security.encrypt(
+        control, TITLE, counter, KEYS.encryption, GET, KEYS.authentication
+    )
+    assert expected.endswith(control.to_bytes() + counter.to_bytes(4, "big") + theirs)
+
+
+def test_own_frames_are_the_vectors_both_ways_and_the_peer_s() -> None:
+    information = Frame(
+        destination=SNRM.destination,
+        source=SNRM.source,
+        control=Control.INFORMATION,
+        information=bytes.fromhex("E6E600") + GET,
+    )
+    ready = Frame(
+        destination=SNRM.source,
+        source=SNRM.destination,
+        control=Control.RR,
+        receive_sequence=1,
+    )
+    for name, frame in (("information_frame", information), ("receive_ready_frame", ready)):
+        assert frame.to_bytes().hex() == OWN[name]
+        reader = FrameReader()
+        reader.receive_data(bytes.fromhex(OWN[name]))
+        assert reader.next_frame() == frame
+    theirs = peer_frames.InformationFrame(
+        destination_address=HdlcAddress(1, 17, "server"),
+        source_address=HdlcAddress(16, None, "client"),
+        payload=information.information,
+    )
+    assert theirs.to_bytes() == information.to_bytes()
+    read = peer_frames.ReceiveReadyFrame.from_bytes(ready.to_bytes())
+    assert read.receive_sequence_number == 1
+
+
+@pytest.mark.parametrize("name", ["aarq", "aarq_low"])
+def test_aarq_is_the_vector_both_ways_and_the_peer_s(name: str) -> None:
+    printed = bytes.fromhex(OWN[name])
+    assert AssociationRequest.from_bytes(printed).to_bytes() == printed
+    assert peer_acse.ApplicationAssociationRequest.from_bytes(printed).to_bytes() == printed
+
+
+def test_aare_is_the_vector_both_ways_and_the_peer_reads_it() -> None:
+    printed = bytes.fromhex(OWN["aare"])
+    assert AssociationResponse.from_bytes(printed).to_bytes() == printed
+    read = peer_acse.ApplicationAssociationResponse.from_bytes(printed)
+    assert read.result == enumerations.AssociationResult.ACCEPTED

@@ -49,6 +49,14 @@ def data_value(name: LogicalName) -> Attribute:
     return Attribute(DATA_CLASS_ID, name, 2)
 
 
+INVOCATION_COUNTER: Final = data_value(LogicalName.parse("0.0.43.1.0.255"))
+"""The highest invocation counter that a meter has received, as its public client may read it.
+
+Nothing proves the answer: a forged one can waste counters, never make one come twice. So a caller
+takes it only where it is above its own and within a bound.
+"""
+
+
 def register_value(name: LogicalName) -> Attribute:
     """Return the value attribute of a register."""
     return Attribute(REGISTER_CLASS_ID, name, 2)

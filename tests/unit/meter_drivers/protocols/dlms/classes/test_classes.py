@@ -142,6 +142,7 @@ def test_register_is_not_rounded_nor_scaled_to_the_sky() -> None:
 def test_references_of_data_and_registers() -> None:
     assert registers.data_value(ENERGY) == Attribute(1, ENERGY, 2)
     assert registers.register_value(ENERGY) == Attribute(3, ENERGY, 2)
+    assert str(registers.INVOCATION_COUNTER.name) == "0.0.43.1.0.255"
     assert registers.register_scaler_unit(ENERGY) == Attribute(3, ENERGY, 3)
     assert registers.register_reset(ENERGY) == Method(3, ENERGY, 1)
 
