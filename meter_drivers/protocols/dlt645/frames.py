@@ -94,12 +94,16 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the address written in up to 12 digits, high digit first.
+        """Return the address written in up to 12 digits, high digit first, AA for any of them.
 
         Raises:
             LocalProtocolError: If it is not so written.
         """
-        return cls(encode_digits(text.rjust(2 * ADDRESS_SIZE_BYTES, "0")))
+        try:
+            return cls(bytes.fromhex(text.rjust(2 * ADDRESS_SIZE_BYTES, "0"))[::-1])
+        except ValueError as error:
+            message = f"{text!r} is no address of a meter"
+            raise LocalProtocolError(message) from error
 
     @classmethod
     def shortened(cls, digits: str) -> Self:
