@@ -44,8 +44,10 @@ from vending.operators.model import SignedIn
 from vending.persistence.engine import Database
 from vending.values.identifiers import CampaignId, MeterId
 
-CHOICE_PAGE_SIZE: Final = 2_000
+CHOICE_PAGE_SIZE: Final = 500
 """Meters planned in one transaction: some 20 ms, after which others have their turn."""
+READ_PAGE_SIZE: Final = 5_000
+"""Meters read at once where nothing is written: readers are in nobody's way."""
 _TICK: Final = timedelta(microseconds=1)
 _LEFT: Final = Move(target=MeterStep.WITHDRAWN, evidence=Evidence.RULE, code="left_filter")
 _BACK: Final = Move(target=MeterStep.PLANNED, evidence=Evidence.RULE, code="fits_again")
@@ -57,9 +59,9 @@ def choose(database: Database, wanted: MeterFilter) -> Chosen:
     after: MeterId | None = None
     while True:
         with database.read() as connection:
-            page = list_holdings(connection, wanted, after=after, limit=CHOICE_PAGE_SIZE)
+            page = list_holdings(connection, wanted, after=after, limit=READ_PAGE_SIZE)
         counter.add(page)
-        if len(page) < CHOICE_PAGE_SIZE:
+        if len(page) < READ_PAGE_SIZE:
             return counter.chosen
         after = page[-1].id
 
