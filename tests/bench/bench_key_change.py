@@ -157,12 +157,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", type=int, default=20_000, help="meters")
     parser.add_argument("--seed", type=int, default=1, help="not used: the numbers are in a row")
     parser.add_argument(
-        "--database", choices=["sqlite", "postgresql"], action="append", help="default: both"
+        "--engine",
+        dest="engines",
+        choices=["sqlite", "postgresql"],
+        action="append",
+        help="default: both",
     )
     parser.add_argument("--folder", type=Path, help="where the databases are made; default: /tmp")
     parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
     options = parser.parse_args(arguments)
-    names = options.database or ["sqlite", "postgresql"]
+    names = options.engines or ["sqlite", "postgresql"]
     results = []
     with (
         tempfile.TemporaryDirectory(dir=options.folder) as place,

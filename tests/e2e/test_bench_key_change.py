@@ -12,7 +12,7 @@ def test_every_meter_gets_a_set_that_changes_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, str(BENCH), "--size", "1500", "--json"),
-            *("--database", "sqlite", "--folder", str(tmp_path)),
+            *("--engine", "sqlite", "--folder", str(tmp_path)),
         ],
         capture_output=True,
         text=True,
