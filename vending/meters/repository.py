@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -44,6 +45,11 @@ from vending.values.money import Currency
 METER_COUNT_MAX: Final = 1_000
 """Meters in one query: well below the 32,766 parameters of SQLite and the 65,535 of PostgreSQL."""
 
+_sgc_of: Final = lru_cache(maxsize=1_024)(SGC)
+_ti_of: Final = lru_cache(maxsize=128)(TI)
+_currency_of: Final = lru_cache(maxsize=128)(Currency)
+"""A fleet has few of each: they are checked once and not with every meter read."""
+
 TIDKey = tuple[MeterPAN, BaseDate]
 """A meter has one sequence of TIDs under each base date."""
 
@@ -74,7 +80,7 @@ def find_meters_by_id(
 ) -> dict[MeterId, Meter]:
     """Return the registered ones of these meters."""
     assert len(meter_ids) <= METER_COUNT_MAX, "a batch of meters is bounded"
-    query = select(meters).where(meters.c.id.in_(set(meter_ids)))
+    query = select(meters).where(is_one_of(connection, meters.c.id, list(set(meter_ids))))
     return {meter.id: meter for meter in _load(connection, query).values()}
 
 
@@ -278,15 +284,15 @@ def _to_meter(row: Row[Any]) -> Meter:
     return Meter(
         id=MeterId(row.id),
         pan=MeterPAN(row.pan),
-        sgc=SGC(row.sgc),
+        sgc=_sgc_of(row.sgc),
         krn=row.krn,
         kt=KeyType(row.kt),
-        ti=TI(row.ti),
+        ti=_ti_of(row.ti),
         ea=EncryptionAlgorithm(row.ea),
         dkga=KeyDerivation(row.dkga),
         base_date=BaseDate(row.base_date),
         tariff_code=row.tariff_code,
-        currency=Currency(row.currency),
+        currency=_currency_of(row.currency),
         resource=Resource(row.resource),
         profile=row.profile,
         link=row.link,
