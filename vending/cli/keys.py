@@ -216,14 +216,19 @@ def change_what_opens(
         Path | None, typer.Option(_UNLOCK_OPTION, help="File with the new passphrase.")
     ] = None,
     key_file: Annotated[
-        Path | None, typer.Option("--key-file", help="New key file; made when there is none.")
+        Path | None,
+        typer.Option(
+            "--key-file", help="New key file; made, when there is none, as it is asked for."
+        ),
     ] = None,
     approval: ApprovalOption = None,
     reason: ReasonOption = "another passphrase or key file",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Open the store with another passphrase or key file; without --approval, ask for one.
+    """Open the store with another passphrase or key file; without --approval, ask for it.
+
+    The approval holds for the passphrase or key file it was asked for with, and for no other.
 
     Raises:
         ArgumentInvalidError: Not exactly one of the two is given, or it cannot be read.
@@ -232,10 +237,12 @@ def change_what_opens(
     with opened_container(data) as container:
         desk = _desk(container)
         if approval is None:
-            asked = propose_unlock(by, desk, reason=reason)
+            unlock = _new_unlock(passphrase_file, key_file, may_create=True)
+            asked = propose_unlock(by, unlock, desk, reason=reason)
             print_document({"approval": str(asked.id)}, as_json=as_json)
             return
-        change_unlock(by, _new_unlock(passphrase_file, key_file), ApprovalId(approval), desk)
+        unlock = _new_unlock(passphrase_file, key_file, may_create=False)
+        change_unlock(by, unlock, ApprovalId(approval), desk)
     print_document({"key_store": "opens with what was named"}, as_json=as_json)
     print_note(
         "Put it into the settings of every process; those that run go on until they restart.",
@@ -324,12 +331,13 @@ def _desk(container: Container) -> KeyDesk:
     return KeyDesk(container.database, container.store, container.clock)
 
 
-def _new_unlock(passphrase_file: Path | None, key_file: Path | None) -> Unlock:
+def _new_unlock(passphrase_file: Path | None, key_file: Path | None, *, may_create: bool) -> Unlock:
     if (passphrase_file is None) == (key_file is None):
         wanted = "name a passphrase file or a key file, one of the two"
         raise ArgumentInvalidError(_UNLOCK_OPTION, str(passphrase_file or ""), wanted=wanted)
     if key_file is not None:
-        return KeyFile(key_file) if key_file.exists() else KeyFile.create(key_file)
+        is_there = key_file.exists() or not may_create
+        return KeyFile(key_file) if is_there else KeyFile.create(key_file)
     assert passphrase_file is not None, "one of the two is given"
     try:
         return Passphrase(passphrase_file.read_text("utf-8").rstrip("\r\n"))

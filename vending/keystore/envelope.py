@@ -40,6 +40,7 @@ from vending.keystore.sealing import (
     SEAL_OVERHEAD_BYTES,
     Keyring,
     Purpose,
+    associate,
     bundle_bytes,
 )
 from vending.keystore.unlocking import (
@@ -135,6 +136,22 @@ def unwrap(blob: bytes, unlock: Unlock, *, store_id: bytes) -> Keyring:
     except SealBrokenError as error:
         raise KeyStoreCorruptError(Damage.HEADER) from error
     return Keyring.from_bundle(root)
+
+
+def describe_unlock(
+    unlock: Unlock, message: bytes, *, salt: bytes, cost: Argon2Cost
+) -> tuple[str, bytes]:
+    """Return what kind of thing opens a store, and its HMAC of `message`.
+
+    A token has no key before an envelope is made: its label stands for it.
+
+    Raises:
+        KeyFileError: The key file cannot be used.
+    """
+    name = _NAMES[_kind_of(unlock)]
+    if isinstance(unlock, TokenUnlock):
+        return name, associate(unlock.token.label, message)
+    return name, _key_encryption(unlock, salt, cost).authenticate(message, Purpose.UNLOCK_CHANGE)
 
 
 def root_count_of(blob: bytes) -> int:

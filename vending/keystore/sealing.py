@@ -62,6 +62,7 @@ class Purpose(StrEnum):
     CUSTODIAN_KEY = "custodian key"
     BACKUP_KEY = "backup key"
     CEREMONY_COMPONENTS = "ceremony components"
+    UNLOCK_CHANGE = "unlock change"
 
 
 def associate(*fields: str | int | bytes) -> bytes:

@@ -44,6 +44,15 @@ def nothing_more(connection: Connection) -> None:
     del connection
 
 
+Allowing = Callable[[Connection, OpenKeyStore], None]
+"""What happens in the transaction of a change that depends on the store as it is then."""
+
+
+def allow_any(connection: Connection, present: OpenKeyStore) -> None:
+    """Refuse nothing."""
+    del connection, present
+
+
 def create_store(
     database: Database,
     unlock: Unlock,
@@ -228,13 +237,13 @@ def change_unlock(  # noqa: PLR0913 # what opens it from now on, by whom, and wh
     *,
     by: Actor,
     clock: Clock,
-    within: Within = nothing_more,
+    allowing: Allowing = allow_any,
     cost: Argon2Cost = RECOMMENDED_COST,
 ) -> OpenKeyStore:
     """Give the store another passphrase or key file; keys and sealed values stay as they are.
 
     A copy of the database made before still opens with what opened it then; `rotate_root` after
-    this makes such a copy worth little.
+    this makes such a copy worth little. `allowing` runs in the same transaction, and may refuse.
 
     Raises:
         KeyFileError: The key file cannot be used.
@@ -245,7 +254,7 @@ def change_unlock(  # noqa: PLR0913 # what opens it from now on, by whom, and wh
     """
 
     def change(connection: Connection, present: OpenKeyStore) -> HeaderRow:
-        within(connection)
+        allowing(connection, present)
         _record(connection, by, "key_store.unlock_changed", KEY_STORE, {}, clock)
         return present.header_under(unlock, cost)
 

@@ -28,7 +28,7 @@ from vending.keystore.module_errors import KeyInTokenError
 from vending.keystore.redaction import Secret
 from vending.keystore.sealing import Keyring, Purpose, Sealer, associate
 from vending.keystore.translation import guarded
-from vending.keystore.unlocking import Argon2Cost, Unlock
+from vending.keystore.unlocking import SALT_BYTES, Argon2Cost, Unlock
 from vending.sts.keys import KeyAttributes, VendingKey
 
 LENT_PURPOSES: Final = frozenset(
@@ -243,6 +243,22 @@ class OpenKeyStore:
         return self._next_header(
             self._rows(), self._wrap(self._keyring, unlock, cost), self._keyring
         )
+
+    def describe_change_to(self, unlock: Unlock, cost: Argon2Cost) -> tuple[str, str]:
+        """Return what kind of thing `unlock` is, and a digest of exactly this change to it.
+
+        The digest differs with the passphrase or key file, and with what opens the store at
+        present. It is made under the root key, of a stretched passphrase under a salt that
+        nobody else knows: who sees it can test no guess.
+
+        Raises:
+            KeyFileError: The key file cannot be used.
+        """
+        present = associate("unlock change", self._header.store_id, self._header.envelope)
+        salt = self._keyring.authenticate(present, Purpose.UNLOCK_CHANGE)[:SALT_BYTES]
+        kind, proof = envelope.describe_unlock(unlock, present, salt=salt, cost=cost)
+        digest = self._keyring.authenticate(associate(present, kind, proof), Purpose.UNLOCK_CHANGE)
+        return kind, digest.hex()
 
     @property
     def root_count(self) -> int:

@@ -83,10 +83,11 @@ class Passphrase:
 class KeyFile:
     """A file that holds 32 random bytes and that only its owner may read."""
 
-    __slots__ = ("path",)
+    __slots__ = ("_held", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: Keyring | None = None
 
     @classmethod
     def create(cls, path: Path) -> "KeyFile":
@@ -111,6 +112,19 @@ class KeyFile:
         Raises:
             KeyFileError: It is missing, not a plain file, open to others, or not 32 bytes long.
         """
+        return self._held or self._read()
+
+    def held(self) -> "KeyFile":
+        """Return the key file as it is now, whatever is written to it meanwhile.
+
+        Raises:
+            KeyFileError: The key file cannot be used.
+        """
+        held = KeyFile(self.path)
+        held._held = self.load()  # of our own class
+        return held
+
+    def _read(self) -> Keyring:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:

@@ -10,7 +10,7 @@ from vending.keystore import service as key_store
 from vending.keystore.model import KeyReference
 from vending.keystore.service import KEY_STORE, Within
 from vending.keystore.store import OpenKeyStore
-from vending.keystore.unlocking import RECOMMENDED_COST, Argon2Cost, Unlock
+from vending.keystore.unlocking import RECOMMENDED_COST, Argon2Cost, KeyFile, Unlock
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.engine import Database
@@ -63,32 +63,43 @@ def retire(
     )
 
 
-def propose_unlock(by: SignedIn, desk: KeyDesk, *, reason: str) -> Approval:
-    """Ask for another passphrase or key file of the store.
+def propose_unlock(by: SignedIn, unlock: Unlock, desk: KeyDesk, *, reason: str) -> Approval:
+    """Ask for exactly this passphrase or key file to open the store from now on.
 
     Raises:
         PermissionDeniedError: The operator may not ask for it.
+        KeyFileError: The key file cannot be used.
         ApprovalContentError: The reason cannot be shown.
     """
-    return _ask(by, _unlock_of(desk), desk, reason=reason)
+    by.require(Permission.KEYS_WRITE)
+    return _ask(by, _unlock_of(unlock, desk.store, desk.cost), desk, reason=reason)
 
 
 def change_unlock(
     by: SignedIn, unlock: Unlock, approval_id: ApprovalId, desk: KeyDesk
 ) -> OpenKeyStore:
-    """Give the store another passphrase or key file.
+    """Give the store the passphrase or key file that was approved, and no other.
 
     Raises:
+        PermissionDeniedError: The operator may not change keys.
+        KeyFileError: The key file cannot be used.
         VendingError: The approval does not hold for this, see `vending.approvals`; or the key
             store cannot be changed, see `vending.keystore.service.change_unlock`.
     """
+    by.require(Permission.KEYS_WRITE)
+    held = unlock.held() if isinstance(unlock, KeyFile) else unlock
+
+    def use_up(connection: Connection, present: OpenKeyStore) -> None:
+        act = _unlock_of(held, present, desk.cost)
+        redeem(connection, by, approval_id, act, clock=desk.clock)
+
     return key_store.change_unlock(
         desk.database,
         desk.store,
-        unlock,
+        held,
         by=by.actor,
         clock=desk.clock,
-        within=_using_up(by, approval_id, _unlock_of(desk), desk),
+        allowing=use_up,
         cost=desk.cost,
     )
 
@@ -151,8 +162,9 @@ def _retirement_of(register: KeyReference, desk: KeyDesk) -> Act:
     return Act(UseCase.KEY_CHANGE, f"key:{register}", payload)
 
 
-def _unlock_of(desk: KeyDesk) -> Act:
-    payload = {"change": "unlock", "root": desk.store.active_root}
+def _unlock_of(unlock: Unlock, store: OpenKeyStore, cost: Argon2Cost) -> Act:
+    kind, digest = store.describe_change_to(unlock, cost)
+    payload = {"change": "unlock", "root": store.active_root, "opens_with": kind, "digest": digest}
     return Act(UseCase.KEY_CHANGE, KEY_STORE, payload)
 
 

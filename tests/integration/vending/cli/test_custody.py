@@ -8,6 +8,7 @@ from tests.support.command_line import ANNA, BEN, CommandLine, sign_in
 from tests.support.vending_keys import DKGA04_HEX, DUTK_2014
 from vending.keystore.components import compute_check_value
 from vending.keystore.redaction import Secret
+from vending.keystore.unlocking import KeyFile
 from vending.operators.permissions import Role
 
 KEY = "201457/1/DUTK"
@@ -160,13 +161,17 @@ def test_rotation_takes_two_people(shell: CommandLine) -> None:
 def test_another_key_file_takes_two_people(
     shell: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = shell.json("keys", "change-unlock").document["approval"]
+    file, other = tmp_path / "another.key", tmp_path / "third.key"
+    assert shell.json("keys", "change-unlock").error == "argument_invalid"
+    ask = ("keys", "change-unlock", "--key-file", str(file))
+    asked = shell.json(*ask).document["approval"]
     assert shell.json("approvals", "approve", asked, by=BEN).code == 0
     change = ("keys", "change-unlock", "--approval", asked)
-    assert shell.json(*change).error == "argument_invalid"
     missing = shell.json(*change, "--passphrase-file", "missing")
     assert missing.error == "argument_invalid"
-    file = tmp_path / "another.key"
+    assert shell.json(*change, "--key-file", str(other)).error == "key_file_refused"
+    KeyFile.create(other)
+    assert shell.json(*change, "--key-file", str(other)).error == "approval_mismatch"
     assert shell.json(*change, "--key-file", str(file)).code == 0
     assert shell.json("keys", "list").error == "wrong_key_file"
     monkeypatch.setenv("VENDING_KEY_STORE_KEY_FILE", str(file))
