@@ -3,11 +3,10 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from vending.campaigns.service.deliveries import (
     find_sections_before,
@@ -15,8 +14,7 @@ from vending.campaigns.service.deliveries import (
     with_key_in_use,
 )
 from vending.campaigns.service.office import CampaignOffice
-from vending.commands.model import DisconnectionRule
-from vending.custody.model import Ceiling, ForecastLimits, LimitPolicy, UseClass
+from vending.custody.model import ForecastLimits
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.choosing import choose_module, keep_where_chosen, token_of
 from vending.keystore.following import KeyStoreFollower
@@ -26,7 +24,6 @@ from vending.keystore.service import open_store
 from vending.keystore.store import OpenKeyStore
 from vending.keystore.unlocking import KeyFile, Passphrase, TokenUnlock, Unlock
 from vending.observability.metrics import Metrics
-from vending.operators.model import SessionLimits
 from vending.operators.openid import OpenIDClient, OpenIDProvider, is_safe_url
 from vending.operators.passkeys import PasskeySite
 from vending.operators.passwords import Passwords
@@ -42,10 +39,8 @@ from vending.tokens.service.desk import KeyChanges, OrderLimits, TokenDesk
 from vending.values.clock import Clock, SystemClock
 
 RND_BITS: Final = 4
-WH_PER_KWH: Final = 1000
 OPENID_RETURN_PATH: Final = "/openid"
 """Of the page to which the OpenID provider sends a browser back."""
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class KeyStoreSecretMissingError(VendingError):
@@ -79,7 +74,7 @@ class Container:
     @property
     def token_desk(self) -> TokenDesk:
         """Return what tokens outside a sale are made with: the keys and limits of sales."""
-        desk, settings = self.desk, self.settings
+        desk = self.desk
         return TokenDesk(
             database=desk.database,
             clock=desk.clock,
@@ -88,10 +83,7 @@ class Container:
             token_sealer=desk.token_sealer,
             limits=OrderLimits(
                 tid_ahead_limit_min=desk.limits.tid_ahead_limit_min,
-                free_units_month_max_wh=settings.free_units_month_max_kwh * WH_PER_KWH,
-                timezone=settings.timezone,
             ),
-            policy=desk.policy,
             draw_rnd=desk.draw_rnd,
             key_changes=KeyChanges(
                 find_key_in_use=with_key_in_use,
@@ -108,7 +100,6 @@ class Container:
             clock=self.clock,
             security_module=self.desk.security_module,
             sealer=self.desk.token_sealer,
-            policy=self.desk.policy,
         )
 
     @property
@@ -229,11 +220,6 @@ def build_sign_in_desk(
         clock=clock,
         passwords=passwords or Passwords(),
         sealer=lambda: key_store.store.sealer(Purpose.OPERATOR_SECRETS),
-        limits=SessionLimits(
-            idle=timedelta(minutes=settings.session_idle_min),
-            lifetime=timedelta(hours=settings.session_lifetime_h),
-            freshness=timedelta(minutes=settings.session_fresh_min),
-        ),
         issuer=settings.utility_name,
         passkey_site=_passkey_site(settings),
         openid=_openid_client(settings, clock),
@@ -306,50 +292,8 @@ def _build_desk(
         limits=SaleLimits(
             tid_ahead_limit_min=settings.tid_ahead_limit_min,
             quote_lifetime=timedelta(seconds=settings.quote_lifetime_s),
-            refund_limit_minor=settings.refund_limit_minor,
-            replacement_limit_wh=settings.replacement_limit_wh,
         ),
-        policy=limit_policy(settings, clock),
         draw_rnd=lambda: secrets.randbits(RND_BITS),
-    )
-
-
-def limit_policy(settings: Settings, clock: Clock) -> LimitPolicy:
-    """Return what the ceilings of keys go by; money is in the currency of the settings."""
-    kwh, minor = settings.ceiling_energy_kwh, settings.ceiling_money_minor
-    free_kwh = settings.ceiling_free_energy_kwh
-    return LimitPolicy(
-        zone=ZoneInfo(settings.timezone),
-        clock=clock,
-        defaults={
-            UseClass.CREDIT: Ceiling(
-                energy_wh=None if kwh is None else kwh * WH_PER_KWH,
-                money_minor={} if minor is None else {settings.currency: minor},
-                token_count=settings.ceiling_tokens,
-            ),
-            UseClass.FREE: Ceiling(
-                energy_wh=None if free_kwh is None else free_kwh * WH_PER_KWH,
-                token_count=settings.ceiling_free_tokens,
-            ),
-            UseClass.MANAGEMENT: Ceiling(token_count=settings.ceiling_management_tokens),
-        },
-    )
-
-
-def disconnection_rule(settings: Settings) -> DisconnectionRule:
-    """Return when one person may order a disconnection."""
-    start, until = "00:00", "24:00"
-    if settings.disconnect_hours is not None:
-        start, until = settings.disconnect_hours.split("-")
-    holidays = settings.disconnect_holidays
-    return DisconnectionRule(
-        timezone=settings.timezone,
-        start=time.fromisoformat(start),
-        until=None if until == "24:00" else time.fromisoformat(until),
-        weekdays=frozenset(WEEKDAYS.index(day) for day in settings.disconnect_weekdays.split(",")),
-        holidays=frozenset(date.fromisoformat(day) for day in holidays.split(","))
-        if holidays
-        else frozenset(),
     )
 
 

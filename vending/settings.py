@@ -15,10 +15,10 @@ A variable that is set to nothing counts as not set: that is how compose files l
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -36,12 +36,15 @@ from vending.settings_sources import (
     SECRET_FILE_LENGTH_MAX,
     DotEnvSource,
     SecretFileSource,
+    SettingMovedError,
     SettingsError,
 )
 
 __all__ = [
+    "MOVED",
     "PREFIX",
     "SECRET_FILE_LENGTH_MAX",
+    "SettingMovedError",
     "SettingOrigin",
     "Settings",
     "SettingsError",
@@ -52,6 +55,29 @@ __all__ = [
 ]
 
 _DEFAULT_TOML: Final = "vending.toml"
+
+MOVED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "approval_distinct_devices": "distinct-devices",
+        "ceiling_energy_kwh": "ceiling-credit-wh",
+        "ceiling_free_energy_kwh": "ceiling-free-wh",
+        "ceiling_free_tokens": "ceiling-free-tokens",
+        "ceiling_management_tokens": "ceiling-management-tokens",
+        "ceiling_money_minor": "ceiling-credit-minor",
+        "ceiling_tokens": "ceiling-credit-tokens",
+        "disconnect_holidays": "disconnection-holidays",
+        "disconnect_hours": "disconnection-hours",
+        "disconnect_weekdays": "disconnection-weekdays",
+        "free_units_month_max_kwh": "free-units-month-wh",
+        "refund_limit_minor": "refund-limit-minor",
+        "replacement_limit_wh": "replacement-limit-wh",
+        "retention_months": "retention-months",
+        "session_fresh_min": "session-fresh-min",
+        "session_idle_min": "session-idle-min",
+        "session_lifetime_h": "session-lifetime-h",
+    }
+)
+"""Settings of before, and the policy that each became: one person must not set them."""
 
 
 class Settings(BaseSettings):
@@ -145,7 +171,7 @@ class Settings(BaseSettings):
         Field(pattern=r"^[A-Z]{3}$", description="Currency of new tariffs and accounts, ISO 4217"),
     ] = "KES"
     timezone: Annotated[
-        str, Field(description="Time zone of the utility, IANA name; receipts are printed in it")
+        str, Field(description="Time zone in which receipts and records are printed, IANA name")
     ] = "UTC"
     language: Annotated[
         Literal["en", "zh-CN"], Field(description="Language of receipts when the customer has none")
@@ -161,16 +187,6 @@ class Settings(BaseSettings):
         str | None,
         Field(description="Host that passkeys are bound to; empty: the host of `office_origin`"),
     ] = None
-    session_idle_min: Annotated[
-        int, Field(ge=1, le=240, description="An operator's session ends after so long unused")
-    ] = 15
-    session_lifetime_h: Annotated[
-        int, Field(ge=1, le=24, description="An operator's session ends after so long in any case")
-    ] = 12
-    session_fresh_min: Annotated[
-        int,
-        Field(ge=1, le=60, description="How long a second factor counts as given just now"),
-    ] = 10
     openid_issuer: Annotated[
         str | None,
         Field(description="OpenID provider through which operators may sign in; empty: none"),
@@ -205,27 +221,6 @@ class Settings(BaseSettings):
     clock_forward_limit_s: Annotated[
         int, Field(ge=60, description="A clock set forward by more stops vending")
     ] = 86_400
-    ceiling_energy_kwh: Annotated[
-        int | None,
-        Field(ge=0, description="Most energy a key sells in a day, where it has no own ceiling"),
-    ] = None
-    ceiling_money_minor: Annotated[
-        int | None,
-        Field(ge=0, description="Most money a key sells for in a day, minor units of `currency`"),
-    ] = None
-    ceiling_tokens: Annotated[
-        int | None, Field(ge=0, description="Most credit tokens a key sells in a day")
-    ] = None
-    ceiling_free_energy_kwh: Annotated[
-        int | None, Field(ge=0, description="Most energy a key gives without payment in a day")
-    ] = None
-    ceiling_free_tokens: Annotated[
-        int | None, Field(ge=0, description="Most tokens without payment of a key in a day")
-    ] = None
-    ceiling_management_tokens: Annotated[
-        int | None,
-        Field(ge=0, description="Most management and key-change tokens of a key in a day"),
-    ] = None
     key_expiry_soon_days: Annotated[
         int,
         Field(ge=1, le=3660, description="A key that expires within it is worth a look"),
@@ -256,50 +251,6 @@ class Settings(BaseSettings):
         Field(
             description="Where `vending sign-in` keeps its session, mode 0600; default: one file "
             "for each data folder under `$XDG_STATE_HOME/vending`, else `~/.local/state/vending`"
-        ),
-    ] = None
-    approval_distinct_devices: Annotated[
-        bool,
-        Field(description="Approve only from another device than the one it was asked for on"),
-    ] = False
-    disconnect_hours: Annotated[
-        str | None,
-        Field(
-            pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
-            description="Hours of the day in which one person may order a disconnection, as "
-            "`08:00-16:00` in `timezone`; empty: at any hour",
-        ),
-    ] = None
-    disconnect_weekdays: Annotated[
-        str,
-        Field(
-            pattern=r"^(mon|tue|wed|thu|fri|sat|sun)(,(mon|tue|wed|thu|fri|sat|sun))*$",
-            description="Weekdays on which one person may order a disconnection",
-        ),
-    ] = "mon,tue,wed,thu,fri,sat,sun"
-    disconnect_holidays: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(,[0-9]{4}-[0-9]{2}-[0-9]{2})*$",
-            description="Days on which one person may not, as `2026-12-25,2026-12-26`",
-        ),
-    ] = None
-    free_units_month_max_kwh: Annotated[
-        int, Field(ge=0, description="Most energy a meter gets for nothing in a calendar month")
-    ] = 100
-    refund_limit_minor: Annotated[
-        int,
-        Field(ge=0, description="Refunds of a sale up to this, in minor units, take one person"),
-    ] = 0
-    replacement_limit_wh: Annotated[
-        int, Field(ge=0, description="Replacements of a token up to this energy take one person")
-    ] = 0
-    retention_months: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            description="Personal data of a customer without a meter is erased so long after the "
-            "last sale; empty: never by itself",
         ),
     ] = None
     log_level: Annotated[
@@ -337,13 +288,6 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             message = f"{value!r} is no IANA time zone; write one such as Africa/Nairobi"
             raise ValueError(message) from error
-        return value
-
-    @field_validator("disconnect_holidays")
-    @classmethod
-    def _real_days(cls, value: str | None) -> str | None:
-        for text in (value or "").split(",") if value else ():
-            date.fromisoformat(text)
         return value
 
     @property
@@ -408,7 +352,9 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 # one per field
 
     Raises:
         SettingsError: A value is malformed, unknown, or its file cannot be read.
+        SettingMovedError: One is set that became a policy.
     """
+    _refuse_moved_variables()
     named = os.environ.get(f"{PREFIX}CONFIG")
     if named and not Path(named).is_file():
         message = f"{PREFIX}CONFIG names {named}, which is no file"
@@ -418,6 +364,7 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 # one per field
         return Settings(**given)
     except ValidationError as error:
         # Not `from error`: pydantic's holds every value that was read, the passphrase too.
+        _refuse_moved_entries(error)
         message, facts = _describe_first_fault(error, given)
         raise SettingsError(message, **facts) from None
     except TOMLDecodeError as error:
@@ -441,6 +388,31 @@ def unknown_variables() -> list[str]:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     known |= {f"{name}_FILE" for name in known} | {f"{PREFIX}CONFIG"}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _refuse_moved_variables() -> None:
+    """Refuse those of the environment.
+
+    Raises:
+        SettingMovedError: There is one.
+    """
+    for variable, value in os.environ.items():
+        name = variable.upper().removeprefix(PREFIX).removesuffix("_FILE").lower()
+        if value and variable.upper().startswith(PREFIX) and name in MOVED:
+            raise SettingMovedError(name, source=f"environment {variable}", policy=MOVED[name])
+
+
+def _refuse_moved_entries(error: ValidationError) -> None:
+    """Refuse those of the two files, which came out as settings that there are none of.
+
+    Raises:
+        SettingMovedError: There is one.
+    """
+    for fault in error.errors(include_input=False, include_url=False):
+        name = str(fault["loc"][0]).lower().removeprefix(PREFIX.lower())
+        if name in MOVED:
+            source = f"{toml_path()} or .env"
+            raise SettingMovedError(name, source=source, policy=MOVED[name])
 
 
 def _source_of(name: str, overrides: Mapping[str, object]) -> str:

@@ -23,6 +23,27 @@ class SettingsError(VendingError):
     )
 
 
+class SettingMovedError(SettingsError):
+    """What one person could set for a command is now a policy, which two people change.
+
+    Nothing starts beside such a setting: whoever wrote it down relies on it, and it does nothing.
+    """
+
+    code: ClassVar[str] = "setting_moved"
+    remedy: ClassVar[str] = (
+        "Take the setting out, then let two people set the policy: `vending policies change`; "
+        "docs/guide/two-person.md lists what became of each."
+    )
+
+    def __init__(self, setting: str, *, source: str, policy: str) -> None:
+        super().__init__(
+            f"setting {setting}, from {source}: it is policy {policy} now, and does nothing here",
+            setting=setting,
+            source=source,
+            policy=policy,
+        )
+
+
 class DotEnvSource(DotEnvSettingsSource):
     """Reads `.env`, which may hold variables of other programs as well."""
 

@@ -23,6 +23,8 @@ from vending.campaigns.model import draw_campaign_states, draw_meter_steps
 from vending.commands.model import draw_state_diagram as draw_command_states
 from vending.errors import VendingError
 from vending.meters.model import draw_state_diagram as draw_meter_states
+from vending.policies.model import DEFAULTS, MEANINGS, PolicyName
+from vending.policies.service import describe_value
 from vending.sales.model import SALE_TRANSITIONS, SaleState
 from vending.settings import PREFIX, Settings
 from vending.sts import STSError
@@ -44,8 +46,18 @@ def pages() -> dict[Path, str]:
             "meter in a campaign", draw_meter_steps()
         ),
         DOCS / "security" / "roles.md": roles_page(NOTE),
+        DOCS / "reference" / "policies.md": policies_page(),
         DOCS / "reference" / "approval-states.md": states_page("approval", draw_approval_states()),
     }
+
+
+# --- policies ------------------------------------------------------------------------------------
+def policies_page() -> str:
+    rows = [
+        (f"`{name}`", f"`{describe_value(DEFAULTS[name])}`", MEANINGS[name]) for name in PolicyName
+    ]
+    table = table_of(("policy", "until two people set it", "what it says"), rows)
+    return f"# Policies\n\n{NOTE}\nWhat each guarantees is in [policy](policy.md).\n\n{table}"
 
 
 # --- settings ------------------------------------------------------------------------------------

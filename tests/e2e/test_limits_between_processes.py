@@ -1,9 +1,9 @@
 """Switches and ceilings between processes that know nothing of each other but the database."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,14 @@ import pytest
 from tests.support.installation import Installation, ProductProcess, install
 from tests.support.partner_client import PartnerClient, Purchase
 from tests.support.people import sign_in_as
+from tests.support.policies import set_policies
 from vending.custody.model import StopScope
 from vending.custody.service.switches import parse_target, stop
 from vending.operators.permissions import Role
 from vending.persistence.engine import create_database
+from vending.policies.model import PolicyName
 from vending.values.clock import SystemClock
 
-WITHIN_S = 1.0
 CEILING = 25
 
 
@@ -48,8 +49,7 @@ def code_of(client: PartnerClient, purchase: Purchase) -> str:
     return "issued" if status == 201 else str(json.loads(body)["code"])
 
 
-@pytest.mark.timeout(120)
-def test_stop_acts_in_every_process_within_a_second(two: Two) -> None:
+def test_stop_acts_on_the_very_next_request_of_every_process(two: Two) -> None:
     clients = [two.client(0), two.client(1)]
     for number, client in enumerate(clients):
         assert code_of(client, Purchase(f"before-{number}", two.place.meters[number], 5000)) == (
@@ -59,24 +59,20 @@ def test_stop_acts_in_every_process_within_a_second(two: Two) -> None:
     engineer = sign_in_as(database, SystemClock(), Role.ENGINEER)
     target = parse_target(StopScope.KEY, "201457/1/DUTK")
     stop(database, engineer, target, reason="theft", clock=SystemClock())
-    started_s = time.perf_counter()
     told = [
         code_of(client, Purchase(f"after-{number}", two.place.meters[10 + number], 5000))
         for number, client in enumerate(clients)
     ]
-    took_s = time.perf_counter() - started_s
     database.close()
     for client in clients:
         client.close()
     assert told == ["issuing_stopped", "issuing_stopped"]
-    assert took_s < WITHIN_S
 
 
-@pytest.mark.timeout(120)
 def test_two_processes_never_pass_one_ceiling(postgres_url: str, tmp_path: Path) -> None:
     place = install(tmp_path / "place", postgres_url, meter_count=60)
-    settings = tmp_path / "place" / "vending.toml"
-    settings.write_text(f"ceiling_tokens = {CEILING}\n")
+    with closing(create_database(place.url)) as database:
+        set_policies(database, SystemClock(), {PolicyName.CEILING_CREDIT_TOKENS: CEILING})
     with (
         ProductProcess(place, "serve", "--port", "0") as first,
         ProductProcess(place, "serve", "--port", "0") as second,

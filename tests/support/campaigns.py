@@ -77,7 +77,6 @@ class Fleet:
             clock=self.clock,
             security_module=desk.security_module,
             sealer=self.shop.store.sealer(Purpose.ISSUED_TOKENS),
-            policy=desk.policy,
         )
 
     def draft(

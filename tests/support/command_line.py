@@ -85,6 +85,13 @@ class CommandLine:
         """Run a command as a program does."""
         return self.run(*arguments, "--json", data=data, by=by)
 
+    def set_policy(self, name: str, value: str) -> None:
+        """Anna asks for it, Ben approves, Anna carries it out."""
+        change = ("policies", "change", name, value)
+        asked = self.json(*change, "--reason", "for the test").document["approval"]
+        assert self.json("approvals", "approve", asked, by=BEN).code == 0
+        assert self.json(*change, "--approval", asked).code == 0
+
     def write(self, name: str, text: str) -> str:
         """Write a file beside the data folder and return its path."""
         path = self.folder.parent / name

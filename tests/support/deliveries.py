@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from tests.support.partners import add_unlimited_partner
+from tests.support.policies import ANY_HOUR, set_policies
 from tests.support.tariffs import add_version
 from vending.campaigns.service.deliveries import open_set
 from vending.commands import service as commands
@@ -31,6 +32,7 @@ from vending.meters.service import register_meter
 from vending.meters.tables import meters
 from vending.observability.metrics import Metrics
 from vending.persistence.engine import Database
+from vending.policies.model import PolicyName
 from vending.sales.tables import sales
 from vending.sts.keys import SGC, TI, EncryptionAlgorithm, KeyDerivation, KeyType
 from vending.sts.pan import MeterPAN, luhn_check_digit
@@ -79,11 +81,17 @@ class IssuedToken:
 class Town:
     """Meters, sales and tokens in one database."""
 
-    def __init__(self, database: Database, clock: FixedClock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: FixedClock,
+        hours: Mapping[PolicyName, object] | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
         self.sealer = Keyring.generate().sealer(Purpose.ISSUED_TOKENS)
         self._numbers = itertools.count(1)
+        set_policies(database, clock, hours or ANY_HOUR)
         self._partner = add_unlimited_partner(database, "Kiosk", KES, clock=clock)
         draft = TariffDraft(
             code="RES-1",

@@ -120,7 +120,7 @@ def approve(
     """Approve what another person asked for."""
     with database.unit_of_work() as uow:
         yes = Decision(approve=True)
-        decided = decide(uow.connection, by, approval_id, yes, distinct_devices=False, clock=clock)
+        decided = decide(uow.connection, by, approval_id, yes, clock=clock)
         uow.commit()
     return decided
 

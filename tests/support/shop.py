@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tests.support.partners import add_unlimited_partner
 from tests.support.people import CHEAP_PASSWORDS
 from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014, store_in_memory
 from vending.bootstrap import Container, build_sign_in_desk
-from vending.custody.model import LimitPolicy
 from vending.customers.model import Language, NewCustomer
 from vending.customers.service import register_customer
 from vending.keystore.components import KeyImport
@@ -166,7 +164,6 @@ def build_desk(database: Database, clock: FixedClock, store: OpenKeyStore) -> Sa
         answer_sealer=store.sealer(Purpose.STORED_ANSWERS),
         letterhead=Letterhead("Lumen Utility", "Africa/Nairobi", "en"),
         limits=SaleLimits(tid_ahead_limit_min=60, quote_lifetime=timedelta(minutes=10)),
-        policy=LimitPolicy(zone=ZoneInfo("Africa/Nairobi"), clock=clock),
         draw_rnd=lambda: 5,
     )
 

@@ -22,7 +22,6 @@ def add_version(database: Database, draft: TariffDraft, *, clock: Clock) -> Tari
             finance,
             asked.id,
             Decision(approve=True),
-            distinct_devices=False,
             clock=clock,
         )
         uow.commit()

@@ -137,7 +137,6 @@ def decide_approval(
             by,
             ApprovalId(approval_id),
             Decision(body.approve, body.note),
-            distinct_devices=container.settings.approval_distinct_devices,
             clock=container.clock,
         )
         uow.commit()

@@ -22,7 +22,6 @@ from vending.api.office_forms import (
 from vending.api.problems import problems
 from vending.api.router import new_router
 from vending.api.schemas import ID_EXAMPLE, RecordId
-from vending.bootstrap import disconnection_rule
 from vending.campaigns.service.settling import retry_command, settle_command
 from vending.commands.errors import DisconnectionHoursError
 from vending.commands.model import Command, RelayOrder, Verdict
@@ -170,7 +169,6 @@ def create_disconnection(
         queued = disconnect(
             database,
             order,
-            disconnection_rule(container.settings),
             by=by,
             clock=clock,
             approval_id=id_of(body.approval_id),

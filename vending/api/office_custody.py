@@ -280,7 +280,7 @@ def get_ceilings(by: ReaderDep, container: ContainerDep) -> Response:
     """Tell what each key has issued today, and its ceilings."""
     del by
     with container.database.read() as connection:
-        used = list_used_today(connection, container.desk.policy, now=container.clock.now())
+        used = list_used_today(connection, now=container.clock.now())
     return encoded({"ceilings": [_used(one) for one in used]})
 
 
@@ -291,15 +291,15 @@ def get_ceilings(by: ReaderDep, container: ContainerDep) -> Response:
 def post_ceiling(body: CeilingIn, by: CeilingsDep, container: ContainerDep) -> Response:
     """Lower a ceiling, ask for another one, or set it under an approval."""
     named, wanted = (parse_register(body.key), body.use_class), body.ceiling.to_ceiling()
-    database, policy = container.database, container.desk.policy
+    database, clock = container.database, container.clock
     if body.lower:
-        lower_ceiling(database, by, named, wanted, policy)
+        lower_ceiling(database, by, named, wanted, clock)
         return encoded({"approval_id": None, "done": True})
     if body.approval_id is None:
-        asked = propose_ceiling(database, by, named, wanted, policy, reason=body.reason)
+        asked = propose_ceiling(database, by, named, wanted, clock, reason=body.reason)
         return encoded({"approval_id": str(asked.id), "done": False})
     approval_id = ApprovalId(body.approval_id)
-    set_ceiling(database, by, named, wanted, policy, approval_id=approval_id)
+    set_ceiling(database, by, named, wanted, clock, approval_id=approval_id)
     return encoded({"approval_id": str(approval_id), "done": True})
 
 

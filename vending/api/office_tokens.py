@@ -214,7 +214,6 @@ def create_replacement(
             request,
             desk,
             by=by,
-            limit_wh=container.settings.replacement_limit_wh,
             approval_id=id_of(body.approval_id),
         )
     except ApprovalRequiredError:

@@ -33,6 +33,8 @@ class UseCase(StrEnum):
     SWITCH_RELEASE = "switch-release"
     CEILING_CHANGE = "ceiling-change"
     ERASURE = "erasure"
+    POLICY_CHANGE = "policy-change"
+    """Of a rule that says what one person may do alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ USE_CASE_RULES: Final[Mapping[UseCase, UseCaseRule]] = MappingProxyType(
         UseCase.SWITCH_RELEASE: UseCaseRule(_P.SWITCHES_RELEASE, _P.LIMITS_APPROVE, _DAY),
         UseCase.CEILING_CHANGE: UseCaseRule(_P.CEILINGS_WRITE, _P.LIMITS_APPROVE, _DAY),
         UseCase.ERASURE: UseCaseRule(_P.CUSTOMERS_ERASE, _P.CUSTOMERS_APPROVE, _WEEK),
+        UseCase.POLICY_CHANGE: UseCaseRule(_P.POLICIES_WRITE, _P.POLICIES_APPROVE, _WEEK),
     }
 )
 

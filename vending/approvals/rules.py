@@ -148,7 +148,9 @@ def withdraw(approval: Approval, by: SignedIn, *, note: str | None) -> Approval:
     return _with_note(replace(approval, state=ApprovalState.WITHDRAWN), note)
 
 
-def redeem(approval: Approval, by: SignedIn, act: Act, now: datetime) -> Approval:
+def redeem(
+    approval: Approval, by: SignedIn, act: Act, *, distinct_devices: bool, now: datetime
+) -> Approval:
     """Return the approval used up by exactly the act it was given for.
 
     Raises:
@@ -157,6 +159,8 @@ def redeem(approval: Approval, by: SignedIn, act: Act, now: datetime) -> Approva
         ApprovalUsedError: It was used before.
         ApprovalStateError: It is not approved.
         ApprovalExpiredError: Its time is over.
+        ApprovalSameDeviceError: Two devices are asked for by now, and it is not certain that two
+            took part.
         ApprovalContentError: The act cannot be bound.
     """
     by.require(USE_CASE_RULES[act.use_case].ask)
@@ -168,6 +172,8 @@ def redeem(approval: Approval, by: SignedIn, act: Act, now: datetime) -> Approva
         raise ApprovalUsedError(approval.id)
     _require_step(approval, ApprovalState.REDEEMED)
     _require_time(approval, now)
+    if distinct_devices and not _are_distinct(approval.requested_on, approval.decided_on):
+        raise ApprovalSameDeviceError(approval.id)
     return replace(
         approval, state=ApprovalState.REDEEMED, redeemed_by=by.operator_id, redeemed_at=now
     )

@@ -18,6 +18,7 @@ from vending.operators.permissions import Permission, permissions_of
 from vending.operators.service.accounts import load_operator
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.column_types import Json
+from vending.policies.service import load_policies
 from vending.values.clock import Clock
 from vending.values.identifiers import ApprovalId, new_uuid7
 
@@ -47,10 +48,9 @@ def decide(
     approval_id: ApprovalId,
     decision: Decision,
     *,
-    distinct_devices: bool,
     clock: Clock,
 ) -> Approval:
-    """Approve or refuse what another person asked for; `distinct_devices` is the policy set.
+    """Approve or refuse what another person asked for.
 
     Raises:
         ApprovalNotFoundError: There is none of this id.
@@ -73,7 +73,7 @@ def decide(
         by,
         requester_person=requester.person,
         decision=decision,
-        distinct_devices=distinct_devices,
+        distinct_devices=load_policies(connection).distinct_devices,
         now=clock.now(),
     )
     if decision.approve:
@@ -121,13 +121,16 @@ def redeem(
         ApprovalUsedError: It was used before.
         ApprovalStateError: It is not approved.
         ApprovalExpiredError: Its time is over.
+        ApprovalSameDeviceError: Policy asks for two devices by now, and it is not certain that two
+            took part.
         ApprovalStandingError: Who asked or who approved was locked since or lost the role.
         ApprovalOwnError: Both accounts turned out to be one person's.
         ApprovalContentError: The act cannot be bound.
     """
     by.require_fresh(clock.now())
     approval = repository.lock_approval(connection, approval_id)
-    redeemed = rules.redeem(approval, by, act, clock.now())
+    distinct_devices = load_policies(connection).distinct_devices
+    redeemed = rules.redeem(approval, by, act, distinct_devices=distinct_devices, now=clock.now())
     _require_two_standing(connection, approval)
     _store(connection, approval, redeemed)
     _record(connection, by, redeemed, "approval.redeemed", clock)

@@ -126,13 +126,12 @@ def take_back(
 
 
 def _decide(approval_id: uuid.UUID, decision: Decision, data: DataOption, *, as_json: bool) -> None:
-    with opened_database(data) as (settings, database), database.unit_of_work() as uow:
+    with opened_database(data) as (_, database), database.unit_of_work() as uow:
         decided = decide(
             uow.connection,
             acting_operator(),
             ApprovalId(approval_id),
             decision,
-            distinct_devices=settings.approval_distinct_devices,
             clock=SystemClock(),
         )
         row = _row(uow.connection, decided)

@@ -5,7 +5,6 @@ from typing import Annotated, Final
 
 import typer
 
-from vending.bootstrap import disconnection_rule
 from vending.campaigns.service.settling import retry_command, settle_command
 from vending.cli.access import acting, acting_operator, needs
 from vending.cli.context import DataOption, opened_database
@@ -51,7 +50,7 @@ def order_off(
 ) -> None:
     """Order the relay of a meter open; the worker carries it out and reads it back."""
     order, clock = RelayOrder(meter, reason), SystemClock()
-    with opened_database(data) as (settings, database):
+    with opened_database(data) as (_, database):
         by = acting_operator()
         if propose:
             asked = propose_disconnection(database, order, by=by, clock=clock)
@@ -60,7 +59,6 @@ def order_off(
         queued = disconnect(
             database,
             order,
-            disconnection_rule(settings),
             by=by,
             clock=clock,
             approval_id=None if approval is None else ApprovalId(approval),

@@ -110,7 +110,7 @@ def list_switches(
 def list_ceilings(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List what each key has issued today, and its ceilings."""
     with opened_container(data) as container, container.database.read() as connection:
-        used = list_used_today(connection, container.desk.policy, now=container.clock.now())
+        used = list_used_today(connection, now=container.clock.now())
     print_document([_used_row(one) for one in used], as_json=as_json, title="ceilings")
 
 
@@ -143,15 +143,15 @@ def set_one(
         token_count=tokens,
     )
     with opened_container(data) as container:
-        database, policy = container.database, container.desk.policy
+        database, clock = container.database, container.clock
         if lower:
-            lower_ceiling(database, by, named, wanted, policy)
+            lower_ceiling(database, by, named, wanted, clock)
         elif approval is None:
-            asked = propose_ceiling(database, by, named, wanted, policy, reason=reason)
+            asked = propose_ceiling(database, by, named, wanted, clock, reason=reason)
             print_document(_asked_row(asked), as_json=as_json)
             return
         else:
-            set_ceiling(database, by, named, wanted, policy, approval_id=ApprovalId(approval))
+            set_ceiling(database, by, named, wanted, clock, approval_id=ApprovalId(approval))
     print_document({"ceiling": key, "class": use_class.value, "set": True}, as_json=as_json)
 
 

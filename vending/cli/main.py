@@ -50,6 +50,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "activate": "signing_in",
         "operators": "people",
         "approvals": "approvals",
+        "policies": "policies",
         "backup": "backups",
         "restore": "backups",
     }

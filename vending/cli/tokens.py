@@ -154,7 +154,6 @@ def replace_one(
                 request,
                 desk,
                 by=by,
-                limit_wh=container.settings.replacement_limit_wh,
                 approval_id=_id_of(approval),
             )
         except ApprovalRequiredError:

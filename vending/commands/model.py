@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from vending.values.identifiers import (
     ApprovalId,
@@ -217,33 +216,6 @@ class RelayOrder:
     meter: str
     """DRN or MeterPAN as it was written."""
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisconnectionRule:
-    """When a household may be cut off without a second person: hours, weekdays, no holidays.
-
-    All of it in the utility's time zone; `until` is exclusive.
-    """
-
-    timezone: str
-    start: time = time.min
-    until: time | None = None
-    """None: to the end of the day."""
-    weekdays: frozenset[int] = frozenset(range(7))
-    """Monday is 0."""
-    holidays: frozenset[date] = frozenset()
-
-    def allows(self, instant: datetime) -> bool:
-        """Return whether a relay may be opened at the instant."""
-        local = instant.astimezone(ZoneInfo(self.timezone))
-        if local.weekday() not in self.weekdays or local.date() in self.holidays:
-            return False
-        return local.time() >= self.start and (self.until is None or local.time() < self.until)
-
-
-ALWAYS: Final = DisconnectionRule(timezone="UTC")
-"""No rule: where the law knows none."""
 
 
 def draw_state_diagram() -> str:

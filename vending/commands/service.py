@@ -23,12 +23,10 @@ from vending.commands.errors import (
     MeterUnreachableError,
 )
 from vending.commands.model import (
-    ALWAYS,
     Command,
     CommandChange,
     CommandKind,
     CommandState,
-    DisconnectionRule,
     NewCommand,
     RelayOrder,
     TryResult,
@@ -41,6 +39,7 @@ from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.engine import Database
+from vending.policies.service import load_policies
 from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.identifiers import (
@@ -123,7 +122,6 @@ def propose_disconnection(
 def disconnect(
     database: Database,
     order: RelayOrder,
-    rule: DisconnectionRule,
     *,
     by: SignedIn,
     clock: Clock,
@@ -146,7 +144,7 @@ def disconnect(
     now = clock.now()
     with database.unit_of_work() as uow:
         meter = _load_reachable(uow.connection, order)
-        if approval_id is None and not rule.allows(now):
+        if approval_id is None and not load_policies(uow.connection).disconnection.allows(now):
             raise DisconnectionHoursError(meter.pan.iain, now)
         new = _relay_command(CommandKind.DISCONNECT, meter, order, by, approval_id)
         if approval_id is not None:
@@ -179,9 +177,7 @@ def reconnect(database: Database, order: RelayOrder, *, by: SignedIn, clock: Clo
     return command
 
 
-def lease_due(
-    connection: Connection, now: datetime, limit: int, *, rule: DisconnectionRule = ALWAYS
-) -> list[Command]:
+def lease_due(connection: Connection, now: datetime, limit: int) -> list[Command]:
     """Mark up to `limit` due commands sent, at most one a meter, and return them so.
 
     Ends first what must not be sent any more: commands whose time is over, and orders for a relay
@@ -199,7 +195,7 @@ def lease_due(
         connection,
         now=now,
         limit=limit,
-        may_disconnect=rule.allows(now),
+        may_disconnect=load_policies(connection).disconnection.allows(now),
         consent_after=now - rules.LIFETIMES[CommandKind.DISCONNECT],
     )
     return _store(connection, due, lambda each: rules.send(each, now))

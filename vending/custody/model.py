@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from vending.custody.errors import CeilingInvalidError, IssuingStoppedError, TargetInvalidError
 from vending.keystore.model import KeyReference
 from vending.sts import SGC, KeyAttributes
-from vending.values.clock import Clock
 from vending.values.identifiers import ApprovalId, CeremonyId, OperatorId, PartnerId
 from vending.values.money import Money
 
@@ -184,12 +183,10 @@ NO_CEILING: Final = Ceiling()
 
 @dataclass(frozen=True, slots=True)
 class LimitPolicy:
-    """What the ceilings of this utility go by."""
+    """What the ceilings of this utility go by, as two people have set it."""
 
     zone: ZoneInfo
     """The utility's: a day begins at its midnight."""
-    clock: Clock
-    """Of the audit log."""
     defaults: Mapping[UseClass, Ceiling] = field(default_factory=dict)
     """For keys that were given no ceiling of their own."""
 

@@ -21,11 +21,9 @@ from vending.campaigns.service.deliveries import orders_before_sale, orders_befo
 from vending.campaigns.service.evidence import note_commands
 from vending.commands import service as commands
 from vending.commands.model import (
-    ALWAYS,
     Command,
     CommandKind,
     CommandState,
-    DisconnectionRule,
     NewCommand,
     TryOutcome,
     TryResult,
@@ -77,8 +75,6 @@ class Delivery:
     open_digits: OpenDigits
     open_sections: OpenSections
     metrics: Metrics
-    rule: DisconnectionRule = ALWAYS
-    """When a disconnection that one person ordered may leave for its meter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +215,7 @@ def _lease(delivery: Delivery, limit: int) -> tuple[list[Order], list[tuple[Comm
     orders: list[Order] = []
     hopeless: list[tuple[Command, TryResult]] = []
     with delivery.database.unit_of_work() as uow:
-        leased = commands.lease_due(uow.connection, delivery.clock.now(), limit, rule=delivery.rule)
+        leased = commands.lease_due(uow.connection, delivery.clock.now(), limit)
         meter_ids = [command.meter_id for command in leased]
         addresses = delivery.find_addresses(uow.connection, meter_ids) if leased else {}
         for command in leased:

@@ -72,6 +72,10 @@ class Permission(StrEnum):
     OPERATORS_WRITE = "operators.write"
     """Take on, lock, sign out, reset a second factor; ask for other roles."""
     OPERATORS_APPROVE = "operators.approve"
+    POLICIES_READ = "policies.read"
+    POLICIES_WRITE = "policies.write"
+    """Ask for another rule of what one person may do alone."""
+    POLICIES_APPROVE = "policies.approve"
     APPROVALS_READ = "approvals.read"
     OUTBOX_WRITE = "outbox.write"
     BACKUPS_WRITE = "backups.write"
@@ -167,6 +171,9 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
                 _P.CEILINGS_WRITE,
                 _P.LIMITS_APPROVE,
                 _P.LEDGER_READ,
+                _P.POLICIES_READ,
+                _P.POLICIES_WRITE,
+                _P.POLICIES_APPROVE,
                 _P.APPROVALS_READ,
             }
         ),
@@ -215,6 +222,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
                 _P.LEDGER_READ,
                 _P.AUDIT_READ,
                 _P.OPERATORS_READ,
+                _P.POLICIES_READ,
                 _P.APPROVALS_READ,
             }
         ),
@@ -229,6 +237,9 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
                 _P.SWITCHES_STOP,
                 _P.OUTBOX_WRITE,
                 _P.BACKUPS_WRITE,
+                _P.POLICIES_READ,
+                _P.POLICIES_WRITE,
+                _P.POLICIES_APPROVE,
                 _P.APPROVALS_READ,
             }
         ),

@@ -30,6 +30,7 @@ from vending.persistence.engine import Database
 from vending.personal_data.errors import ErasureHeldError, PurposeMissingError
 from vending.personal_data.port import PersonalDataSource
 from vending.personal_data.sources import SOURCES
+from vending.policies.service import load_policies
 from vending.values.actor import Actor
 from vending.values.clock import Clock
 from vending.values.identifiers import ApprovalId, CustomerId
@@ -144,16 +145,19 @@ def erase_person(
 
 
 def erase_due(
-    database: Database, *, months: int, after: CustomerId | None, clock: Clock
+    database: Database, *, after: CustomerId | None, clock: Clock
 ) -> tuple[int, CustomerId | None]:
-    """Erase customers whose time is over among the next ones after an id.
+    """Erase customers whose time is over, where policy sets one, among the next after an id.
 
     The time runs from the last activity any feature knows of, else from the registration; who
     still has a meter in use stays. Returns how many were erased, and the last id looked at;
     None: there are no more, begin anew.
     """
-    due_before = subtract_months(clock.now(), months)
     with database.unit_of_work() as uow:
+        months = load_policies(uow.connection).retention_months
+        if months is None:
+            return 0, None
+        due_before = subtract_months(clock.now(), months)
         kept = list_kept(uow.connection, before=due_before, after=after, limit=SCAN_COUNT_MAX)
         lock_customers(uow.connection, list(kept))
         active = _find_last_activity(uow.connection, list(kept), SOURCES)

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from vending.bootstrap import Container, disconnection_rule
+from vending.bootstrap import Container
 from vending.campaigns.service.deliveries import open_set
 from vending.campaigns.service.issuing import issue_due
 from vending.delivery.addresses import find_addresses
@@ -58,7 +58,6 @@ def make_context(container: Container) -> WorkerContext:
         open_digits=partial(_open_digits, desk.token_sealer),
         open_sections=partial(open_set, sealer=desk.token_sealer),
         metrics=container.metrics,
-        rule=disconnection_rule(settings),
     )
     return WorkerContext(
         database=container.database,
@@ -83,12 +82,8 @@ class RetentionRound:
 
     def run(self) -> int:
         """Erase what is due among the next customers, where the utility has set a time."""
-        months = self._container.settings.retention_months
-        if months is None:
-            return 0
         erased_count, self._after = erase_due(
             self._container.database,
-            months=months,
             after=self._after,
             clock=self._container.clock,
         )

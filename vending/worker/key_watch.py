@@ -23,7 +23,7 @@ def watch_keys(container: Container) -> int:
             forecast_limits(container.settings),
             now=now,
         )
-        used = list_used_today(connection, container.desk.policy, now=now)
+        used = list_used_today(connection, now=now)
     metrics = container.metrics
     metrics.key_expiry.clear()
     for one in told:

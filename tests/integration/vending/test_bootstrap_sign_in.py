@@ -1,6 +1,5 @@
 """What operators sign in with, put together from the settings."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +33,15 @@ def make(database: Database, clock: FixedClock, folder: Path, **told: Any) -> Si
     )
 
 
-def test_limits_are_those_of_the_settings(
+def test_desk_is_that_of_the_settings(
     sqlite_database: Database, fixed_clock: FixedClock, tmp_path: Path
 ) -> None:
     desk = make(
         sqlite_database,
         fixed_clock,
         tmp_path,
-        session_idle_min=5,
-        session_lifetime_h=8,
-        session_fresh_min=3,
         utility_name="Lumen Utility",
     )
-    assert (desk.limits.idle, desk.limits.lifetime) == (timedelta(minutes=5), timedelta(hours=8))
-    assert desk.limits.freshness == timedelta(minutes=3)
     assert (desk.issuer, desk.passkey_site, desk.openid) == ("Lumen Utility", None, None)
     place = b"somewhere"
     assert desk.sealer().open(desk.sealer().seal(b"x", associated=place), associated=place) == b"x"

@@ -1,15 +1,14 @@
 """Keys taken in and retired, a switch released, a ceiling raised."""
 
-from zoneinfo import ZoneInfo
-
 from sqlalchemy import select
 
 from tests.support.key_store_place import KeyStorePlace
 from tests.support.people import sign_in_as
+from tests.support.policies import set_policies
 from tests.support.two_person.registry import Stage, TwoPersonAct, scenario
 from tests.support.vending_keys import DKGA04_HEX, DUTK_2014, register_of
 from vending.approvals.model import UseCase
-from vending.custody.model import Ceiling, LimitPolicy, StopScope, StopTarget, UseClass
+from vending.custody.model import Ceiling, StopScope, StopTarget, UseClass
 from vending.custody.service.ceilings import propose_ceiling, set_ceiling
 from vending.custody.service.ceremonies import (
     CeremonyDesk,
@@ -25,6 +24,7 @@ from vending.custody.tables import key_ceilings
 from vending.keystore.components import KeyComponent, compute_check_value
 from vending.keystore.redaction import Secret
 from vending.operators.permissions import Role
+from vending.policies.model import PolicyName
 
 
 def place_on(stage: Stage) -> KeyStorePlace:
@@ -94,22 +94,18 @@ def switch_release(stage: Stage) -> TwoPersonAct:
 @scenario(UseCase.CEILING_CHANGE)
 def ceiling_change(stage: Stage) -> TwoPersonAct:
     """A ceiling above the one that holds."""
-    policy = LimitPolicy(
-        zone=ZoneInfo("UTC"),
-        clock=stage.clock,
-        defaults={UseClass.CREDIT: Ceiling(token_count=10)},
-    )
+    set_policies(stage.database, stage.clock, {PolicyName.CEILING_CREDIT_TOKENS: 10})
     key, higher = (register_of(DUTK_2014), UseClass.CREDIT), Ceiling(token_count=1_000)
-    database = stage.database
+    database, clock = stage.database, stage.clock
 
     def effect() -> object:
         with database.read() as connection:
             return connection.scalar(select(key_ceilings.c.token_count))
 
     return TwoPersonAct(
-        propose=lambda by: propose_ceiling(database, by, key, higher, policy, reason="spring").id,
+        propose=lambda by: propose_ceiling(database, by, key, higher, clock, reason="spring").id,
         carry_out=lambda by, approval_id: set_ceiling(
-            database, by, key, higher, policy, approval_id=approval_id
+            database, by, key, higher, clock, approval_id=approval_id
         ),
         effect=effect,
     )

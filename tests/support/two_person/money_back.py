@@ -60,7 +60,7 @@ def replacement(stage: Stage) -> TwoPersonAct:
     return TwoPersonAct(
         propose=lambda by: propose_replacement(request, desk, by=by, reason="keypad says no").id,
         carry_out=lambda by, approval_id: replace_token(
-            request, desk, by=by, limit_wh=0, approval_id=approval_id
+            request, desk, by=by, approval_id=approval_id
         ),
         effect=lambda: count_orders(shop),
     )

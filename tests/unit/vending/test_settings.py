@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from vending.policies.model import PolicyName
 from vending.settings import (
+    MOVED,
+    SettingMovedError,
     Settings,
     SettingsError,
     list_origins,
@@ -111,6 +114,32 @@ def test_fault_in_a_file_names_setting_and_file(name: str, text: str, told: str)
 def test_file_that_is_not_utf_8_is_refused(name: str) -> None:
     Path(name).write_bytes(b"VENDING_PORT=\xff\xfe")
     assert "cannot be read: it is not UTF-8" in str(refusal())
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_setting_that_became_a_policy_is_refused_wherever_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    variable = f"VENDING_{name.upper()}"
+    for told in (variable, f"{variable}_FILE", variable.lower()):
+        with monkeypatch.context() as patch:
+            patch.setenv(told, "1")
+            error = refusal()
+        assert isinstance(error, SettingMovedError)
+        assert error.facts == {
+            "setting": name, "source": f"environment {told}", "policy": MOVED[name],
+        }  # fmt: skip
+    for file, text in ((".env", f"{variable}=1\n"), ("vending.toml", f"{name} = 1\n")):
+        path = write(file, text)
+        assert isinstance(refusal(), SettingMovedError)
+        path.unlink()
+    monkeypatch.setenv(variable, "")
+    assert load_settings() is not None, "set to nothing is not set"
+
+
+def test_every_setting_that_moved_became_a_policy() -> None:
+    assert set(MOVED.values()) <= {name.value for name in PolicyName}
+    assert not set(MOVED) & set(Settings.model_fields)
 
 
 def test_foreign_variables_in_env_file_are_left_alone() -> None:

@@ -263,7 +263,7 @@ def _store(
         )
         _record(connection, office, campaign.id, result)
         uow.commit()
-    note_reached(office.database, over, office.policy, now=now)
+    note_reached(office.database, over, office.clock, now=now)
     held_back = set(asked) - set(allowed)
     return result, {register_of_key(prepared.made[one][0].old) for one in held_back}
 
@@ -330,10 +330,10 @@ def _charge_register(
     def use(token_count: int) -> Use:
         return Use(register=register, use_class=UseClass.MANAGEMENT, token_count=token_count)
 
-    (too_much,) = charge(connection, [use(sum(counts))], office.policy, now=now)
+    (too_much,) = charge(connection, [use(sum(counts))], office.clock, now=now)
     if too_much is None:
         return [None] * len(counts)
-    return charge(connection, [use(count) for count in counts], office.policy, now=now)
+    return charge(connection, [use(count) for count in counts], office.clock, now=now)
 
 
 def _is_open(stops: Stops, register: KeyReference) -> bool:

@@ -17,7 +17,6 @@ from vending.campaigns.model import (
     OpenedSet,
 )
 from vending.campaigns.repository import SealedSet
-from vending.custody.model import LimitPolicy
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer, associate
 from vending.meters.model import MeterKey
@@ -36,8 +35,6 @@ class CampaignOffice:
     security_module: SecurityModule
     sealer: Sealer
     """Of issued tokens."""
-    policy: LimitPolicy
-    """What the ceilings of keys go by."""
 
 
 def subject_of(campaign_id: CampaignId) -> str:

@@ -7,15 +7,17 @@ from sqlalchemy import Connection
 from vending.approvals.model import Act, Approval, UseCase
 from vending.approvals.service import redeem, request_approval
 from vending.custody.errors import ApprovalWantedError
-from vending.custody.model import Ceiling, LimitPolicy, UseClass
+from vending.custody.model import Ceiling, UseClass
 from vending.custody.repository import limits as repository
 from vending.custody.rules import is_lowered
+from vending.custody.service.limits import load_limit_policy
 from vending.keystore.model import KeyReference
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.column_types import Json
 from vending.persistence.engine import Database
+from vending.values.clock import Clock
 from vending.values.identifiers import ApprovalId
 
 
@@ -24,7 +26,7 @@ def lower_ceiling(
     by: SignedIn,
     key: tuple[KeyReference, UseClass],
     ceiling: Ceiling,
-    policy: LimitPolicy,
+    clock: Clock,
 ) -> Ceiling:
     """Set a ceiling that allows nothing more than the present one; return what it was.
 
@@ -34,10 +36,10 @@ def lower_ceiling(
     """
     by.require(Permission.CEILINGS_WRITE)
     with database.unit_of_work() as uow:
-        before = _lock(uow.connection, key, policy)
+        before = _lock(uow.connection, key)
         if not is_lowered(before, ceiling):
             raise ApprovalWantedError
-        _store(uow.connection, by, key, before, ceiling, policy)
+        _store(uow.connection, by, key, before, ceiling, clock)
         uow.commit()
     return before
 
@@ -47,7 +49,7 @@ def propose_ceiling(
     by: SignedIn,
     key: tuple[KeyReference, UseClass],
     ceiling: Ceiling,
-    policy: LimitPolicy,
+    clock: Clock,
     *,
     reason: str,
 ) -> Approval:
@@ -58,8 +60,8 @@ def propose_ceiling(
         ApprovalContentError: The reason cannot be shown.
     """
     with database.unit_of_work() as uow:
-        act = _act_of(key, _lock(uow.connection, key, policy), ceiling)
-        asked = request_approval(uow.connection, by, act, reason=reason, clock=policy.clock)
+        act = _act_of(key, _lock(uow.connection, key), ceiling)
+        asked = request_approval(uow.connection, by, act, reason=reason, clock=clock)
         uow.commit()
     return asked
 
@@ -69,7 +71,7 @@ def set_ceiling(
     by: SignedIn,
     key: tuple[KeyReference, UseClass],
     ceiling: Ceiling,
-    policy: LimitPolicy,
+    clock: Clock,
     *,
     approval_id: ApprovalId,
 ) -> Ceiling:
@@ -80,9 +82,9 @@ def set_ceiling(
             the present ceiling is another one than at the time of asking.
     """
     with database.unit_of_work() as uow:
-        before = _lock(uow.connection, key, policy)
-        redeem(uow.connection, by, approval_id, _act_of(key, before, ceiling), clock=policy.clock)
-        _store(uow.connection, by, key, before, ceiling, policy, approval_id=approval_id)
+        before = _lock(uow.connection, key)
+        redeem(uow.connection, by, approval_id, _act_of(key, before, ceiling), clock=clock)
+        _store(uow.connection, by, key, before, ceiling, clock, approval_id=approval_id)
         uow.commit()
     return before
 
@@ -96,12 +98,10 @@ def describe_ceiling(ceiling: Ceiling) -> dict[str, Json]:
     }
 
 
-def _lock(
-    connection: Connection, key: tuple[KeyReference, UseClass], policy: LimitPolicy
-) -> Ceiling:
+def _lock(connection: Connection, key: tuple[KeyReference, UseClass]) -> Ceiling:
     register, use_class = key
     own = repository.lock_ceiling(connection, str(register), use_class)
-    return own or policy.default_of(use_class)
+    return own or load_limit_policy(connection).default_of(use_class)
 
 
 def _store(  # noqa: PLR0913 # one row of the table, and who changed it
@@ -110,12 +110,12 @@ def _store(  # noqa: PLR0913 # one row of the table, and who changed it
     key: tuple[KeyReference, UseClass],
     before: Ceiling,
     after: Ceiling,
-    policy: LimitPolicy,
+    clock: Clock,
     *,
     approval_id: ApprovalId | None = None,
 ) -> None:
     register, use_class = key
-    repository.store_ceiling(connection, str(register), use_class, after, now=policy.clock.now())
+    repository.store_ceiling(connection, str(register), use_class, after, now=clock.now())
     details: Mapping[str, Json] = {
         "class": use_class.value,
         "before": describe_ceiling(before),
@@ -123,7 +123,7 @@ def _store(  # noqa: PLR0913 # one row of the table, and who changed it
         "approval_id": None if approval_id is None else str(approval_id),
     }
     event = AuditEvent(by.actor, "ceiling.set", f"key:{register}", details)
-    record(connection, [event], policy.clock)
+    record(connection, [event], clock)
 
 
 def _act_of(key: tuple[KeyReference, UseClass], before: Ceiling, after: Ceiling) -> Act:

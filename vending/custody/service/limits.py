@@ -1,7 +1,7 @@
 """What every way of issuing asks in its own transaction: is it stopped, and does it still fit.
 
     load_stops(connection).require_open(register, ...)     early: before anything is made
-    charge(connection, uses, policy, now=...)              last: its row is the hottest of all
+    charge(connection, uses, clock, now=...)               last: its row is the hottest of all
 
 Both read what is committed, in the transaction that issues: a switch acts on whatever begins
 after it, in every process, and a transaction that had begun ends within moments.
@@ -13,6 +13,7 @@ undoes it when the module says for certain that it made nothing.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -35,7 +36,9 @@ from vending.custody.rules import add_use, first_exceeded, near, subtract_use
 from vending.keystore.model import KeyReference
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.engine import Database
+from vending.policies.service import load_policies
 from vending.values.actor import SYSTEM
+from vending.values.clock import Clock
 from vending.values.identifiers import PartnerId
 
 
@@ -59,17 +62,37 @@ def require_open(
     load_stops(connection).require_open(register, partner_id=partner_id, outlet=outlet)
 
 
+def load_limit_policy(connection: Connection) -> LimitPolicy:
+    """Return what ceilings go by in this transaction."""
+    policies = load_policies(connection)
+    defaults = {
+        UseClass.CREDIT: policies.ceiling_credit,
+        UseClass.FREE: policies.ceiling_free,
+        UseClass.MANAGEMENT: policies.ceiling_management,
+    }
+    return LimitPolicy(
+        zone=ZoneInfo(policies.timezone),
+        defaults={
+            use_class: Ceiling(
+                energy_wh=one.energy_wh, money_minor=one.money_minor, token_count=one.token_count
+            )
+            for use_class, one in defaults.items()
+        },
+    )
+
+
 def charge(
-    connection: Connection, uses: Sequence[Use], policy: LimitPolicy, *, now: datetime
+    connection: Connection, uses: Sequence[Use], clock: Clock, *, now: datetime
 ) -> list[CeilingReachedError | None]:
     """Count the uses against the ceilings of today; return what became of each, in their order.
 
     None: it is counted. A use that does not fit is not counted, and leaves room for a smaller
-    one after it. Two queries, whatever the number of uses; locks one row a key and class until
+    one after it. Three queries, whatever the number of uses; locks one row a key and class until
     the transaction ends, so call it as late as possible.
     """
     if not uses:
         return []
+    policy = load_limit_policy(connection)
     day = policy.day_of(now)
     keys = [(str(use.register), use.use_class) for use in uses]
     held = _lock(connection, day, sorted(set(keys)))
@@ -97,26 +120,24 @@ def charge(
                 raised_at=now,
             )
             facts = {"energy_wh": count.energy_wh, "tokens": count.token_count}
-            _raise(connection, alarm, policy, facts=facts)
+            _raise(connection, alarm, clock, facts=facts)
     return outcomes
 
 
-def require_room(connection: Connection, use: Use, policy: LimitPolicy, *, now: datetime) -> None:
+def require_room(connection: Connection, use: Use, clock: Clock, *, now: datetime) -> None:
     """Count one use; `charge` does it for many.
 
     Raises:
         CeilingReachedError: It does not fit under the ceiling of today.
     """
-    (refusal,) = charge(connection, [use], policy, now=now)
+    (refusal,) = charge(connection, [use], clock, now=now)
     if refusal is not None:
         raise refusal
 
 
-def give_back(
-    connection: Connection, use: Use, policy: LimitPolicy, *, charged_at: datetime
-) -> None:
+def give_back(connection: Connection, use: Use, *, charged_at: datetime) -> None:
     """Undo a charge of which it is certain that nothing was issued."""
-    day = policy.day_of(charged_at)
+    day = load_limit_policy(connection).day_of(charged_at)
     key = (str(use.register), use.use_class)
     held = repository.lock_counts(connection, day, [key])
     if key in held:
@@ -126,7 +147,7 @@ def give_back(
 def note_reached(
     database: Database,
     refusals: Sequence[CeilingReachedError],
-    policy: LimitPolicy,
+    clock: Clock,
     *,
     now: datetime,
 ) -> None:
@@ -135,7 +156,13 @@ def note_reached(
     Raises:
         DatabaseUnavailableError: The database cannot be reached.
     """
-    day = policy.day_of(now)
+    with database.read() as connection:
+        day = load_limit_policy(connection).day_of(now)
+        raised = {
+            (one.register, one.use_class.value, one.measure.value)
+            for one in repository.list_alarms(connection, since=day, limit=1000)
+            if one.level is AlarmLevel.REACHED
+        }
     alarms = {
         (one.register, one.use_class, one.measure): Alarm(
             register=one.register,
@@ -147,25 +174,18 @@ def note_reached(
         )
         for one in refusals
     }
-    with database.read() as connection:
-        raised = {
-            (one.register, one.use_class.value, one.measure.value)
-            for one in repository.list_alarms(connection, since=day, limit=1000)
-            if one.level is AlarmLevel.REACHED
-        }
     fresh = [alarm for name, alarm in sorted(alarms.items()) if name not in raised]
     if not fresh:
         return
     with database.unit_of_work() as uow:
         for alarm in fresh:
-            _raise(uow.connection, alarm, policy, facts={})
+            _raise(uow.connection, alarm, clock, facts={})
         uow.commit()
 
 
-def list_used_today(
-    connection: Connection, policy: LimitPolicy, *, now: datetime
-) -> list[UsedToday]:
+def list_used_today(connection: Connection, *, now: datetime) -> list[UsedToday]:
     """Return how far each key has come today, and the ceilings of keys that were not used."""
+    policy = load_limit_policy(connection)
     counts = repository.list_counts(connection, policy.day_of(now))
     idle: Mapping[UseKey, tuple[Count, Ceiling | None]] = {
         key: (Count(), ceiling)
@@ -195,9 +215,7 @@ def _lock(
     return held
 
 
-def _raise(
-    connection: Connection, alarm: Alarm, policy: LimitPolicy, *, facts: Mapping[str, int]
-) -> None:
+def _raise(connection: Connection, alarm: Alarm, clock: Clock, *, facts: Mapping[str, int]) -> None:
     if not repository.insert_alarm(connection, alarm):
         return
     event = AuditEvent(
@@ -211,4 +229,4 @@ def _raise(
             **facts,
         },
     )
-    record(connection, [event], policy.clock)
+    record(connection, [event], clock)

@@ -1,10 +1,9 @@
 """What signing in works with; one a process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vending.keystore.sealing import Sealer
-from vending.operators.model import SessionLimits
 from vending.operators.openid import OpenIDClient
 from vending.operators.passkeys import PasskeySite
 from vending.operators.passwords import Passwords
@@ -21,7 +20,6 @@ class SignInDesk:
     passwords: Passwords
     sealer: Callable[[], Sealer]
     """Of secrets of operators, as the key store is now: its root key may be changed."""
-    limits: SessionLimits = field(default_factory=SessionLimits)
     issuer: str = "Prepaid vending"
     """Under which an authenticator app lists the account: the utility's name."""
     passkey_site: PasskeySite | None = None

@@ -19,7 +19,13 @@ from vending.operators.errors import (
     SignInRefusedError,
     TooManyAttemptsError,
 )
-from vending.operators.model import OpenedSession, Operator, SignedIn, SignInMethod
+from vending.operators.model import (
+    OpenedSession,
+    Operator,
+    SessionLimits,
+    SignedIn,
+    SignInMethod,
+)
 from vending.operators.repository import accounts, sessions, sign_in
 from vending.operators.repository.sign_in import Attempt
 from vending.operators.service.desk import Caller, SignInDesk
@@ -40,6 +46,7 @@ from vending.operators.service.throttling import (
     tracks_of,
 )
 from vending.persistence.audit import AuditEvent, record
+from vending.policies.service import load_policies
 from vending.values.actor import Actor
 from vending.values.identifiers import new_uuid7
 
@@ -178,7 +185,7 @@ def confirm(desk: SignInDesk, by: SignedIn, code: str) -> None:
 
 def freshen(connection: Connection, desk: SignInDesk, by: SignedIn, method: SignInMethod) -> None:
     """Store that the second factor of a session was given just now; the caller commits."""
-    until = desk.clock.now() + desk.limits.freshness
+    until = desk.clock.now() + load_policies(connection).session.freshness
     sessions.update_fresh_until(connection, by.session_id, until)
     event = AuditEvent(
         by.actor, "session.confirmed", f"session:{by.session_id}", {"method": method.value}
@@ -204,7 +211,11 @@ def let_in(
         sessions.insert_device(connection, device_id, digest=digest, at=now)
     sessions.insert_known_device(connection, operator.id, device_id, at=now)
     place = Place(str(device_id), caller.source)
-    opened = open_session(connection, operator, method, place, limits=desk.limits, clock=desk.clock)
+    session = load_policies(connection).session
+    limits = SessionLimits(
+        idle=session.idle, lifetime=session.lifetime, freshness=session.freshness
+    )
+    opened = open_session(connection, operator, method, place, limits=limits, clock=desk.clock)
     return SignInDone(operator, opened, device_token)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from vending.custody.model import LimitPolicy
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer
 from vending.persistence.engine import Database
@@ -28,10 +27,6 @@ class SaleLimits:
 
     tid_ahead_limit_min: int
     quote_lifetime: timedelta
-    refund_limit_minor: int = 0
-    """What one person may give back for one sale, all refunds of it together."""
-    replacement_limit_wh: int = 0
-    """The largest token that one person may replace."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +41,6 @@ class SalesDesk:
     answer_sealer: Sealer
     letterhead: Letterhead
     limits: SaleLimits
-    policy: LimitPolicy
-    """What the ceilings of keys go by."""
     draw_rnd: Callable[[], int]
     """Returns the 4 bits of RND of the next token."""
     lane: Lane[VendRequest, VendOutcome] = field(init=False, default_factory=Lane)

@@ -19,6 +19,7 @@ from vending.operators.permissions import Permission
 from vending.partners.service import load_lines
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.column_types import Json
+from vending.policies.service import load_policies
 from vending.sales import repository
 from vending.sales.errors import (
     RefundInvalidError,
@@ -93,7 +94,9 @@ def refund_sale(
             return _require_same(made, request)
         sale, before_minor = _lock(connection, request)
         act = refund_act(sale, request, before_minor)
-        takes_two = before_minor + request.amount_minor > desk.limits.refund_limit_minor
+        limits_minor = load_policies(connection).refund_limit_minor
+        limit_minor = limits_minor.get(sale.quote.gross.currency.code, 0)
+        takes_two = before_minor + request.amount_minor > limit_minor
         if takes_two or is_sale_replaced(connection, sale.id):
             if approval_id is None:
                 raise ApprovalRequiredError(act.use_case, act.subject)

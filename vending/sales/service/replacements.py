@@ -19,6 +19,7 @@ from vending.meters.rules import parse_meter_number, require_vendable
 from vending.meters.service import lock_meters
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
+from vending.policies.service import load_policies
 from vending.sales import repository
 from vending.sales.errors import ReplacementRefusedError
 from vending.sales.model import ReplacementRequest
@@ -69,7 +70,6 @@ def replace_token(
     desk: TokenDesk,
     *,
     by: SignedIn,
-    limit_wh: int,
     approval_id: ApprovalId | None = None,
 ) -> IssuedOrder:
     """Return another token with the same units; asked for again, the same one.
@@ -93,6 +93,7 @@ def replace_token(
         meter = _lock_target(connection, request, token)
         # A replacement is as good as what it replaces: made alone again and again, it has no limit.
         is_second = token.order_id is not None and _is_replacement(connection, token.order_id)
+        limit_wh = load_policies(connection).replacement_limit_wh
         takes_two = is_second or token.units * WH_PER_STS_UNIT > limit_wh
         wanted = Wanted(
             purpose=OrderPurpose.REPLACEMENT,

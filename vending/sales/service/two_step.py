@@ -146,7 +146,7 @@ def _write(
         return Declined(SaleUnknownError(sale.id))
     repository.move_sale(connection, sale.id, SaleState.DECLINED, now=now, reason_code=made.code)
     answer_refused_sale(connection, sale, made, desk, now=now)
-    give_back(connection, sale.key_use(), desk.policy, charged_at=sale.created_at)
+    give_back(connection, sale.key_use(), charged_at=sale.created_at)
     return Declined(made)
 
 

@@ -122,7 +122,7 @@ def _note_reached(passing: PassingRefusals, desk: SalesDesk) -> None:
     if not reached:
         return
     try:
-        note_reached(desk.database, reached, desk.policy, now=desk.clock.now())
+        note_reached(desk.database, reached, desk.clock, now=desk.clock.now())
     except VendingError as failure:
         _logger.warning("ceiling_alarm_not_raised", code=failure.code)
 
@@ -223,7 +223,7 @@ def _charge(
         PassingRefusals: Some do not fit; the others go on without them.
     """
     uses = [sale.key_use() for sale in sales.values()]
-    charged = charge(connection, uses, desk.policy, now=now)
+    charged = charge(connection, uses, desk.clock, now=now)
     over = {i: refusal for i, refusal in zip(sales, charged, strict=True) if refusal is not None}
     if over:
         raise PassingRefusals(over)

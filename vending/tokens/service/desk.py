@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from vending.custody.model import LimitPolicy
 from vending.keystore.port import SecurityModule
 from vending.keystore.sealing import Sealer
 from vending.meters.model import Meter
@@ -21,9 +20,6 @@ class OrderLimits:
     """The bounds that a utility sets."""
 
     tid_ahead_limit_min: int
-    free_units_month_max_wh: int
-    """What one meter may get for nothing in a calendar month."""
-    timezone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,6 @@ class TokenDesk:
     security_module: SecurityModule
     token_sealer: Sealer
     limits: OrderLimits
-    policy: LimitPolicy
-    """What the ceilings of keys go by."""
     draw_rnd: Callable[[], int]
     """Returns the 4 bits of RND of the next token."""
     key_changes: KeyChanges

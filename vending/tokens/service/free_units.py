@@ -10,6 +10,7 @@ from vending.meters.model import Meter
 from vending.meters.rules import require_vendable
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
+from vending.policies.service import load_policies
 from vending.sts.amount import round_transfer_amount
 from vending.tariffs.rules import compute_net_value
 from vending.tariffs.service import load_effective
@@ -103,9 +104,10 @@ def _lock_meter_within_limit(
 ) -> Meter:
     meter = lock_meter(connection, request.meter, desk)
     require_vendable(meter.pan, meter)
-    since = month_start(desk.clock.now(), desk.limits.timezone)
+    policies = load_policies(connection)
+    since = month_start(desk.clock.now(), policies.timezone)
     given = repository.sum_free_units(connection, meter.id, since=since)
-    limit_wh = desk.limits.free_units_month_max_wh
+    limit_wh = policies.free_units_month_wh
     if (given + round_transfer_amount(request.units)) * WH_PER_STS_UNIT > limit_wh:
         raise FreeUnitsLimitError(
             meter.pan.iain, given_wh=given * WH_PER_STS_UNIT, limit_wh=limit_wh

@@ -113,7 +113,7 @@ def carry_out(desk: TokenDesk, fix: Fix, by: Actor) -> IssuedOrder:
             issued = _issue_here(uow.connection, order, desk, by)
             uow.commit()
     except CeilingReachedError as refusal:
-        note_reached(desk.database, [refusal], desk.policy, now=desk.clock.now())
+        note_reached(desk.database, [refusal], desk.clock, now=desk.clock.now())
         raise
     return finish_order(order, desk, by) if issued is None else issued
 
@@ -220,7 +220,7 @@ def open_order(
         created_at=desk.clock.now(),
     )
     repository.insert_order(connection, order)
-    require_room(connection, key_use(order), desk.policy, now=order.created_at)
+    require_room(connection, key_use(order), desk.clock, now=order.created_at)
     return order
 
 
@@ -271,7 +271,7 @@ def _write_outcome(
         repository.touch_order(connection, order.id, now=now, result_code=made.code)
         return TokenOrderUnknownError(order.id)
     repository.end_order(connection, order.id, OrderState.REFUSED, now=now, result_code=made.code)
-    give_back(connection, key_use(order), desk.policy, charged_at=order.created_at)
+    give_back(connection, key_use(order), charged_at=order.created_at)
     record(connection, [_event(by, "token.refused", order, {"code": made.code})], desk.clock)
     return TokenOrderRefusedError(order.id, made.code)
 

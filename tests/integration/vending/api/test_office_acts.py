@@ -1,7 +1,7 @@
 """Acts of two people over HTTP: asked for, approved by another, sent again; and personal data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,10 +9,12 @@ from httpx2 import Response
 
 from tests.support.api import Counter, problem
 from tests.support.people import session_token_for
+from tests.support.policies import ANY_HOUR, set_policies
 from vending.api.office_forms import ASKED
 from vending.meters.model import MeterState
 from vending.meters.service import change_link, change_state
 from vending.operators.permissions import Role
+from vending.policies.model import PolicyName
 from vending.values.actor import SYSTEM
 
 OFFICE = "/v1/office"
@@ -154,12 +156,10 @@ def test_disconnection_inside_and_outside_the_rule(office: Office) -> None:
     )
     path = f"/meters/{office.drn}"
     body = {"reason": "six months owed"}
+    set_policies(shop.database, shop.clock, ANY_HOUR)
     assert office.send("POST", f"{path}/disconnections", body).status_code == 201
-    app_container = office.counter.container
-    rule = {"disconnect_hours": "01:00-02:00"}
-    office.counter.app.state.container = replace(
-        app_container, settings=app_container.settings.model_copy(update=rule)
-    )
+    night = {PolicyName.DISCONNECTION_HOURS: "01:00-02:00"}
+    set_policies(shop.database, shop.clock, night)
     ordered = office.do("POST", f"{path}/disconnections", body)
     assert (ordered["kind"], ordered["state"]) == ("disconnect", "queued")
     back = office.send("POST", f"{path}/reconnections", body)

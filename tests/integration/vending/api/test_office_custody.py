@@ -38,7 +38,6 @@ def approve(counter: Counter, approval_id: str) -> None:
             amina,
             ApprovalId(UUID(approval_id)),
             Decision(approve=True),
-            distinct_devices=False,
             clock=counter.shop.clock,
         )
         uow.commit()

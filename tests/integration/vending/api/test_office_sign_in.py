@@ -339,7 +339,6 @@ def test_roles_take_two(office: Office) -> None:
             second,
             ApprovalId(UUID(approval_id)),
             Decision(approve=True),
-            distinct_devices=False,
             clock=clock,
         )
         uow.commit()

@@ -35,7 +35,7 @@ def other(database: Database, fixed_clock: FixedClock) -> SignedIn:
 def approve(database: Database, clock: FixedClock, by: SignedIn, approval_id: ApprovalId) -> None:
     with database.unit_of_work() as uow:
         decision = Decision(approve=True)
-        decide(uow.connection, by, approval_id, decision, distinct_devices=False, clock=clock)
+        decide(uow.connection, by, approval_id, decision, clock=clock)
         uow.commit()
 
 

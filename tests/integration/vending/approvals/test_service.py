@@ -79,7 +79,6 @@ def decide(database: Database, fixed_clock: FixedClock) -> Decide:
                 by,
                 approval.id,
                 decision,
-                distinct_devices=False,
                 clock=fixed_clock,
             )
             uow.commit()

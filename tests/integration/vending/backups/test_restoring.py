@@ -91,7 +91,7 @@ def test_approvals_in_every_state_come_back_through_their_own_steps(
         for place, approved in ((1, True), (2, False), (3, True), (4, True)):
             decide(
                 uow.connection, decider, asked[place].id, Decision(approve=approved),
-                distinct_devices=False, clock=clock,
+                clock=clock,
             )  # fmt: skip
         withdraw(uow.connection, asker, asked[3].id, clock=clock)
         withdraw(uow.connection, asker, asked[5].id, clock=clock)

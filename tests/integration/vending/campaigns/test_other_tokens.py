@@ -48,7 +48,7 @@ def replace_last(fleet: Fleet, desk: TokenDesk, by: SignedIn) -> IssuedOrder:
     with fleet.database.read() as connection:
         (token, *_), _ = list_tokens(connection, fleet.shop.meters[0].pan.digits)
     wanted = ReplacementRequest(token_id=token.id, reason=ReplacementReason.TOKEN_REJECTED)
-    return replace_token(wanted, desk, by=by, limit_wh=ANY_WH)
+    return replace_token(wanted, desk, by=by)
 
 
 def enter(fleet: Fleet, issued: IssuedOrder) -> list[str]:
@@ -97,7 +97,7 @@ def test_large_replacement_is_approved_under_the_key_it_is_made_under(
     asked = propose_replacement(wanted, desk, by=clerk, reason="keypad")
     other = sign_in_as(fleet.database, fleet.clock, Role.FINANCE, name="other")
     approve(fleet.database, fleet.clock, asked.id, other)
-    issued = replace_token(wanted, desk, by=clerk, limit_wh=0, approval_id=asked.id)
+    issued = replace_token(wanted, desk, by=clerk, approval_id=asked.id)
     assert enter(fleet, issued) == ["1stKCT", "Accept", "Accept"]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from tests.support.campaigns import Fleet
+from tests.support.policies import set_policies
 from tests.support.slow_security_module import Fault, Refuse, SlowSecurityModule
 from tests.support.vending_keys import DUTK_1993
 from vending.campaigns import repository
@@ -23,12 +24,13 @@ from vending.campaigns.service.lists import ListFormat
 from vending.campaigns.service.printing import print_sets
 from vending.campaigns.service.reports import list_chase, report, tell_meter
 from vending.campaigns.service.running import cancel_campaign, pause_campaign, resume_campaign
-from vending.custody.model import Ceiling, StopTarget, UseClass
+from vending.custody.model import StopTarget
 from vending.custody.service.switches import stop
 from vending.keystore.errors import KeyChangeError
 from vending.keystore.model import KeyReference
 from vending.meters.model import MeterFilter
 from vending.meters.service import change_link
+from vending.policies.model import PolicyName
 from vending.sts import SGC, KeyType
 from vending.values.actor import SYSTEM
 
@@ -91,8 +93,8 @@ def test_kill_switch_on_a_new_key_lets_meters_to_others_go_on(fleet: Fleet) -> N
 
 def test_reached_ceiling_of_one_key_lets_meters_on_others_go_on(fleet: Fleet) -> None:
     fleet.shop.add_meter(DUTK_1993)
-    policy = replace(fleet.shop.desk.policy, defaults={UseClass.MANAGEMENT: Ceiling(token_count=5)})
-    office = replace(fleet.office, policy=policy)
+    set_policies(fleet.database, fleet.clock, {PolicyName.CEILING_MANAGEMENT_TOKENS: 5})
+    office = fleet.office
     campaign = fleet.start(fleet.draft())
     assert issue_batch(office, campaign.id, limit=2).issued == 2
     assert issue_batch(office, campaign.id, limit=2).issued == 1
@@ -100,8 +102,8 @@ def test_reached_ceiling_of_one_key_lets_meters_on_others_go_on(fleet: Fleet) ->
 
 
 def test_ceiling_of_management_tokens_holds_for_sets(fleet: Fleet) -> None:
-    policy = replace(fleet.shop.desk.policy, defaults={UseClass.MANAGEMENT: Ceiling(token_count=5)})
-    office = replace(fleet.office, policy=policy)
+    set_policies(fleet.database, fleet.clock, {PolicyName.CEILING_MANAGEMENT_TOKENS: 5})
+    office = fleet.office
     campaign = fleet.start(fleet.draft())
     assert issue_batch(office, campaign.id).issued == 2  # two sections each
     assert issue_batch(office, campaign.id).issued == 0

@@ -88,17 +88,15 @@ def test_credit_line(ready: CommandLine) -> None:
     assert ready.json(*none, *approve(ready, asked)).document["credit_line_minor"] is None
 
 
-def test_disconnection_outside_the_rule(
-    ready: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VENDING_DISCONNECT_HOLIDAYS", "2000-01-01")
-    monkeypatch.setenv("VENDING_DISCONNECT_HOURS", "00:00-00:00")
+def test_disconnection_outside_the_rule(ready: CommandLine) -> None:
     command = ("commands", "disconnect", PAN, "--reason", "bypass found")
     assert ready.json(*command).error == "disconnection_outside_rule"
     asked = ready.json(*command, "--propose").document["approval"]
     queued = ready.json(*command, *approve(ready, asked)).document
     assert (queued["state"], queued["by"]) == ("queued", "operator:anna")
     assert ready.json("commands", "reconnect", PAN, "--reason", "paid").code == 0
+    ready.set_policy("disconnection-hours", "00:00-24:00")
+    assert ready.json(*command).document["state"] == "queued", "inside it"
 
 
 def test_tariff_draft_is_withdrawn(ready: CommandLine) -> None:

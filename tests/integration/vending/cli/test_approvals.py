@@ -67,10 +67,8 @@ def test_reading_approvals_is_not_deciding_them(shell: CommandLine, asked: str) 
     assert shell.json("approvals", "approve", asked, by="audrey").error == "permission_denied"
 
 
-def test_where_policy_asks_for_two_devices_one_is_refused(
-    shell: CommandLine, asked: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VENDING_APPROVAL_DISTINCT_DEVICES", "true")
+def test_where_policy_asks_for_two_devices_one_is_refused(shell: CommandLine, asked: str) -> None:
+    shell.set_policy("distinct-devices", "true")
     sign_in(shell.folder, "beside", *Role, device="device-of-anna")
 
     assert shell.json("approvals", "approve", asked, by="beside").error == "approval_same_device"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.deliveries import Town
 from tests.support.people import approve, sign_in_as
+from tests.support.policies import set_policies
 from vending.approvals.errors import ApprovalMismatchError
 from vending.commands import service as commands
 from vending.commands.errors import (
@@ -16,7 +17,6 @@ from vending.commands.errors import (
 from vending.commands.model import (
     Command,
     CommandKind,
-    DisconnectionRule,
     RelayOrder,
     TryOutcome,
     TryResult,
@@ -25,6 +25,7 @@ from vending.meters.model import Meter
 from vending.operators.errors import PermissionDeniedError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
+from vending.policies.model import DisconnectionRule, PolicyName
 from vending.values.identifiers import ApprovalId
 
 MORNING = DisconnectionRule(
@@ -40,6 +41,12 @@ def collector(town: Town) -> SignedIn:
 
 @pytest.fixture
 def meter(town: Town) -> Meter:
+    morning = {
+        PolicyName.TIMEZONE: "Africa/Nairobi",
+        PolicyName.DISCONNECTION_HOURS: "08:00-12:00",
+        PolicyName.DISCONNECTION_WEEKDAYS: "mon,tue,wed,thu",
+    }
+    set_policies(town.database, town.clock, morning)
     return town.add_meter()
 
 
@@ -51,7 +58,7 @@ def cut_off(
     town: Town, meter: Meter, by: SignedIn, approval_id: ApprovalId | None = None
 ) -> Command:
     return commands.disconnect(
-        town.database, order(meter), MORNING, by=by, clock=town.clock, approval_id=approval_id
+        town.database, order(meter), by=by, clock=town.clock, approval_id=approval_id
     )
 
 
@@ -64,7 +71,7 @@ def approved(town: Town, meter: Meter, by: SignedIn) -> ApprovalId:
 
 def lease(town: Town) -> list[CommandKind]:
     with town.database.unit_of_work() as uow:
-        leased = commands.lease_due(uow.connection, town.clock.now(), 5, rule=MORNING)
+        leased = commands.lease_due(uow.connection, town.clock.now(), 5)
         uow.commit()
     return [command.kind for command in leased]
 
@@ -141,7 +148,7 @@ def test_one_person_does_not_renew_the_consent_of_two(
     town.clock.advance(timedelta(hours=4))
     cut_off(town, meter, collector, approved(town, meter, collector))
     with town.database.unit_of_work() as uow:
-        (sent,) = commands.lease_due(uow.connection, town.clock.now(), 5, rule=MORNING)
+        (sent,) = commands.lease_due(uow.connection, town.clock.now(), 5)
         report = commands.TryReport(sent, TryResult(TryOutcome.UNKNOWN, "link_timeout"))
         commands.record_results(uow.connection, [report], town.clock.now())
         uow.commit()
@@ -182,9 +189,27 @@ def test_who_may_not_or_does_not_say_why_is_refused(
         commands.disconnect(
             town.database,
             RelayOrder(meter.pan.iain, " "),
-            MORNING,
             by=collector,
             clock=town.clock,
         )
     with pytest.raises(MeterUnreachableError):
         cut_off(town, town.add_meter(is_linked=False), collector)
+
+
+def test_hours_that_got_stricter_hold_back_what_was_ordered_before(
+    town: Town, meter: Meter, collector: SignedIn
+) -> None:
+    cut_off(town, meter, collector)
+    set_policies(town.database, town.clock, {PolicyName.DISCONNECTION_HOURS: None})
+    assert lease(town) == []
+    with pytest.raises(DisconnectionHoursError):
+        cut_off(town, town.add_meter(), collector)
+
+
+def test_what_two_people_approved_goes_by_no_hours(
+    town: Town, meter: Meter, collector: SignedIn
+) -> None:
+    approval_id = approved(town, meter, collector)
+    set_policies(town.database, town.clock, {PolicyName.DISCONNECTION_HOURS: None})
+    cut_off(town, meter, collector, approval_id)
+    assert lease(town) == [CommandKind.DISCONNECT]

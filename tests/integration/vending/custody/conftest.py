@@ -1,16 +1,17 @@
 """A shop, and the people who keep its keys."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.support.people import sign_in_as
+from tests.support.policies import ceilings, set_policies
 from tests.support.shop import Shop, build_shop
 from vending.approvals.model import Approval, Decision
 from vending.approvals.service import decide
-from vending.custody.model import Ceiling, LimitPolicy, UseClass
+from vending.custody.model import Ceiling, UseClass
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
 from vending.persistence.engine import Database
@@ -38,7 +39,6 @@ class Staff:
                 by,
                 asked.id,
                 Decision(approve=True),
-                distinct_devices=False,
                 clock=self.clock,
             )
             uow.commit()
@@ -59,7 +59,7 @@ def limited(shop: Shop) -> Callable[[Ceiling], SalesDesk]:
     """A desk whose keys have this ceiling for credit."""
 
     def make(ceiling: Ceiling) -> SalesDesk:
-        policy: LimitPolicy = replace(shop.desk.policy, defaults={UseClass.CREDIT: ceiling})
-        return replace(shop.desk, policy=policy)
+        set_policies(shop.database, shop.clock, ceilings(UseClass.CREDIT, ceiling))
+        return shop.desk
 
     return make

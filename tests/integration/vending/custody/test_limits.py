@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from tests.integration.vending.custody.conftest import Staff
 from tests.support.books import count_rows
+from tests.support.policies import ceilings, set_policies
 from tests.support.shop import KES, Shop, code_of, document_of
 from tests.support.slow_security_module import Fault, Refuse, SlowSecurityModule
 from vending.approvals.errors import ApprovalMismatchError
@@ -16,13 +17,14 @@ from vending.custody.errors import ApprovalWantedError, CeilingReachedError
 from vending.custody.model import Ceiling, Count, Use, UseClass
 from vending.custody.repository.limits import list_alarms
 from vending.custody.service.ceilings import lower_ceiling, propose_ceiling, set_ceiling
-from vending.custody.service.limits import charge, list_used_today, require_room
+from vending.custody.service.limits import charge, list_used_today, load_limit_policy, require_room
 from vending.errors import VendingError
 from vending.keystore.errors import KeyRetiredError
 from vending.keystore.model import KeyReference
 from vending.operators.errors import PermissionDeniedError
 from vending.operators.permissions import Role
 from vending.persistence.audit import audit_events
+from vending.policies.model import PolicyName
 from vending.sales.model import Answer
 from vending.sales.service.desk import RESUME_AFTER, SalesDesk
 from vending.sales.service.two_step import resolve_open_sales
@@ -40,14 +42,14 @@ WH = 2100
 
 def counted(shop: Shop, use_class: UseClass = UseClass.CREDIT) -> Count:
     with shop.database.read() as connection:
-        used = list_used_today(connection, shop.desk.policy, now=shop.clock.now())
+        used = list_used_today(connection, now=shop.clock.now())
     found = [one.count for one in used if one.use_class is use_class]
     return found[0] if found else Count()
 
 
 def alarms(shop: Shop) -> list[tuple[str, str]]:
     with shop.database.read() as connection:
-        day = shop.desk.policy.day_of(shop.clock.now())
+        day = load_limit_policy(connection).day_of(shop.clock.now())
         found = list_alarms(connection, since=day, limit=100)
     return sorted((one.measure.value, one.level.value) for one in found)
 
@@ -103,6 +105,7 @@ def test_refused_sale_passes_with_the_same_key_on_the_next_local_day(
     shop: Shop, limited: Limited
 ) -> None:
     desk = limited(Ceiling(token_count=1))
+    set_policies(shop.database, shop.clock, {PolicyName.TIMEZONE: "Africa/Nairobi"})
     shop.clock.advance(timedelta(hours=12, minutes=59))  # 23:59 in Nairobi
     shop.sell(shop.request("k1"), desk)
     assert shop.refuse(shop.request("k2", meter=1), desk) == "ceiling_reached"
@@ -154,10 +157,8 @@ def test_alarm_comes_once_at_eighty_percent(shop: Shop, limited: Limited) -> Non
 
 
 def test_classes_and_keys_are_counted_apart(shop: Shop) -> None:
-    policy = replace(
-        shop.desk.policy,
-        defaults={one: Ceiling(token_count=1) for one in UseClass},
-    )
+    for one in UseClass:
+        set_policies(shop.database, shop.clock, ceilings(one, Ceiling(token_count=1)))
     uses = [
         Use(register=register, use_class=use_class, energy_wh=5, money=Money(1, KES))
         for register in (REGISTER, OTHER)
@@ -165,29 +166,29 @@ def test_classes_and_keys_are_counted_apart(shop: Shop) -> None:
     ]
     with shop.database.unit_of_work() as uow:
         now = shop.clock.now()
-        assert charge(uow.connection, uses, policy, now=now) == [None] * 6
-        again = charge(uow.connection, uses, policy, now=now)
+        assert charge(uow.connection, uses, shop.clock, now=now) == [None] * 6
+        again = charge(uow.connection, uses, shop.clock, now=now)
         assert all(isinstance(one, CeilingReachedError) for one in again)
         with pytest.raises(CeilingReachedError):
-            require_room(uow.connection, uses[0], policy, now=now)
-        assert charge(uow.connection, [], policy, now=now) == []
+            require_room(uow.connection, uses[0], shop.clock, now=now)
+        assert charge(uow.connection, [], shop.clock, now=now) == []
 
 
 def test_two_people_raise_a_ceiling(shop: Shop, staff: Staff) -> None:
-    chen, amina, policy = staff.custodian("chen"), staff.custodian("amina"), shop.desk.policy
-    lower_ceiling(shop.database, chen, CREDIT, Ceiling(token_count=1), policy)
+    chen, amina, clock = staff.custodian("chen"), staff.custodian("amina"), shop.clock
+    lower_ceiling(shop.database, chen, CREDIT, Ceiling(token_count=1), clock)
     shop.issue("k1")
     assert shop.refuse(shop.request("k2", meter=1)) == "ceiling_reached"
     with pytest.raises(ApprovalWantedError):
-        lower_ceiling(shop.database, chen, CREDIT, Ceiling(token_count=2), policy)
+        lower_ceiling(shop.database, chen, CREDIT, Ceiling(token_count=2), clock)
     asked = propose_ceiling(
-        shop.database, chen, CREDIT, Ceiling(token_count=2), policy, reason="market day"
+        shop.database, chen, CREDIT, Ceiling(token_count=2), clock, reason="market day"
     )
     with pytest.raises(VendingError):
         staff.approve(asked, chen)
     staff.approve(asked, amina)
     before = set_ceiling(
-        shop.database, chen, CREDIT, Ceiling(token_count=2), policy, approval_id=asked.id
+        shop.database, chen, CREDIT, Ceiling(token_count=2), clock, approval_id=asked.id
     )
     assert before == Ceiling(token_count=1)
     shop.issue("k2", meter=1)
@@ -197,22 +198,22 @@ def test_two_people_raise_a_ceiling(shop: Shop, staff: Staff) -> None:
 def test_approval_does_not_hold_for_another_ceiling_or_after_a_change(
     shop: Shop, staff: Staff
 ) -> None:
-    chen, amina, policy = staff.custodian("chen"), staff.custodian("amina"), shop.desk.policy
-    lower_ceiling(shop.database, chen, CREDIT, Ceiling(token_count=5), policy)
+    chen, amina, clock = staff.custodian("chen"), staff.custodian("amina"), shop.clock
+    lower_ceiling(shop.database, chen, CREDIT, Ceiling(token_count=5), clock)
     wanted = Ceiling(token_count=9)
-    asked = propose_ceiling(shop.database, chen, CREDIT, wanted, policy, reason="market day")
+    asked = propose_ceiling(shop.database, chen, CREDIT, wanted, clock, reason="market day")
     staff.approve(asked, amina)
     for other in (Ceiling(token_count=10), Ceiling()):
         with pytest.raises(ApprovalMismatchError):
-            set_ceiling(shop.database, chen, CREDIT, other, policy, approval_id=asked.id)
-    lower_ceiling(shop.database, amina, CREDIT, Ceiling(token_count=1), policy)
+            set_ceiling(shop.database, chen, CREDIT, other, clock, approval_id=asked.id)
+    lower_ceiling(shop.database, amina, CREDIT, Ceiling(token_count=1), clock)
     with pytest.raises(ApprovalMismatchError):
-        set_ceiling(shop.database, chen, CREDIT, wanted, policy, approval_id=asked.id)
+        set_ceiling(shop.database, chen, CREDIT, wanted, clock, approval_id=asked.id)
 
 
 def test_cashier_sets_no_ceiling(shop: Shop, staff: Staff) -> None:
-    cashier, policy = staff.someone(Role.CASHIER), shop.desk.policy
+    cashier, clock = staff.someone(Role.CASHIER), shop.clock
     with pytest.raises(PermissionDeniedError):
-        lower_ceiling(shop.database, cashier, CREDIT, Ceiling(token_count=1), policy)
+        lower_ceiling(shop.database, cashier, CREDIT, Ceiling(token_count=1), clock)
     with pytest.raises(PermissionDeniedError):
-        propose_ceiling(shop.database, cashier, CREDIT, Ceiling(), policy, reason="a friend asked")
+        propose_ceiling(shop.database, cashier, CREDIT, Ceiling(), clock, reason="a friend asked")

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.support.authenticators import CodeApp
+from tests.support.policies import FRESHNESS
 from tests.support.sign_in import HERE, PASSWORD, Person, activate
 from vending.keystore.errors import SealBrokenError
 from vending.keystore.sealing import Keyring, Purpose
@@ -108,7 +109,7 @@ def test_label_outside_its_limits_is_refused(sqlite_amina: Person, label: str) -
 
 def test_factors_change_only_with_a_fresh_second_factor(amina: Person) -> None:
     by = amina.signed_in
-    amina.clock.advance(amina.desk.limits.freshness)
+    amina.clock.advance(FRESHNESS)
     for act in (
         lambda: begin_totp(amina.desk, by, label="phone"),
         lambda: remove_authenticator(amina.desk, by, by.session_id),

@@ -20,6 +20,7 @@ from tests.support.openid_provider import (
     running_provider,
 )
 from tests.support.people import sign_in_as
+from tests.support.policies import FRESHNESS
 from tests.support.sign_in import HERE, Person, activate
 from vending.operators.errors import (
     ChallengeRefusedError,
@@ -203,7 +204,7 @@ def test_linking_asks_for_a_fresh_second_factor(
 ) -> None:
     assert provider.asked
     by = linked.signed_in
-    linked.clock.advance(open_desk.limits.freshness)
+    linked.clock.advance(FRESHNESS)
     with pytest.raises(SecondFactorStaleError):
         begin_openid(open_desk, by)
     with pytest.raises(SecondFactorStaleError):

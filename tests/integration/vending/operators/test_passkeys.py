@@ -15,6 +15,7 @@ from tests.support.authenticators import (
     encode,
 )
 from tests.support.people import sign_in_as
+from tests.support.policies import FRESHNESS
 from tests.support.sign_in import HERE, ORIGIN, Person, activate
 from vending.operators.errors import (
     ChallengeRefusedError,
@@ -77,7 +78,7 @@ def test_passkey_without_a_counter_works_again_and_again(amina: Person) -> None:
 def test_passkey_confirms_in_a_session(amina: Person) -> None:
     device = add(amina)
     token = enter(amina.desk, device).opened.token
-    amina.clock.advance(amina.desk.limits.freshness)
+    amina.clock.advance(FRESHNESS)
     stale = authenticate(amina.desk.database, token, clock=amina.clock)
     ticket, options = begin_confirmation(amina.desk, stale)
     assert [each["id"] for each in options["allowCredentials"]] == [encode(device.credential_id)]
@@ -148,7 +149,7 @@ def test_passkeys_of_an_operator_are_bounded(sqlite_amina: Person) -> None:
 
 def test_making_one_asks_for_a_fresh_second_factor(amina: Person) -> None:
     by = amina.signed_in
-    amina.clock.advance(amina.desk.limits.freshness)
+    amina.clock.advance(FRESHNESS)
     with pytest.raises(SecondFactorStaleError):
         begin_passkey(amina.desk, by, label="laptop")
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support.people import sign_in_as
+from tests.support.policies import FRESHNESS
 from tests.support.sign_in import HERE, PASSWORD, STEP, Person, activate
 from vending.operators.errors import (
     ChallengeRefusedError,
@@ -239,7 +240,7 @@ def test_steps_that_wait_are_bounded(sqlite_amina: Person, monkeypatch: pytest.M
 # --- confirming in a session ---------------------------------------------------------------------
 def test_code_makes_the_second_factor_fresh_again(amina: Person) -> None:
     token = amina.sign_in().opened.token
-    amina.clock.advance(amina.desk.limits.freshness)
+    amina.clock.advance(FRESHNESS)
     stale = authenticate(amina.desk.database, token, clock=amina.clock)
     with pytest.raises(SecondFactorStaleError):
         stale.require_fresh(amina.clock.now())

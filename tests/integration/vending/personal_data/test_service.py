@@ -10,6 +10,7 @@ from sqlalchemy import Table, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tests.support.people import approve, sign_in_as
+from tests.support.policies import set_policies
 from tests.support.racing_clock import RacingClock
 from tests.support.shop import Shop, build_shop
 from vending.customers.errors import CustomerErasedError, CustomerNotFoundError
@@ -43,6 +44,7 @@ from vending.personal_data.service import (
     subtract_months,
     view_identity,
 )
+from vending.policies.model import PolicyName
 from vending.sales.service.claims import open_answer
 from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
@@ -267,9 +269,11 @@ def test_retention_runs_from_the_last_sale_and_spares_who_has_a_meter(
     )  # fmt: skip
     shop.clock.advance(timedelta(days=200))
     take_meter_away(shop)
+    assert erase_due(shop.database, after=None, clock=shop.clock) == (0, None), "never by itself"
+    set_policies(shop.database, shop.clock, {PolicyName.RETENTION_MONTHS: 7})
     erased = []
     for _ in range(2):
-        count, after = erase_due(shop.database, months=7, after=None, clock=shop.clock)
+        count, after = erase_due(shop.database, after=None, clock=shop.clock)
         erased.append(count)
         assert after is None
         shop.clock.advance(timedelta(days=30))

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from tests.support.people import approve, sign_in_as
+from tests.support.policies import set_policies
 from tests.support.shop import KES, Shop
 from tests.support.slow_security_module import Fault, SlowSecurityModule
 from vending.approvals.errors import ApprovalMismatchError, ApprovalRequiredError
@@ -18,6 +19,7 @@ from vending.operators.errors import PermissionDeniedError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
 from vending.persistence.audit import audit_events
+from vending.policies.model import PolicyName
 from vending.sales.errors import (
     RefundInvalidError,
     RefundKeyReusedError,
@@ -42,7 +44,8 @@ def clerk(shop: Shop) -> SignedIn:
 @pytest.fixture
 def desk(shop: Shop) -> SalesDesk:
     """One person may give back up to 10.00."""
-    return replace(shop.desk, limits=replace(shop.desk.limits, refund_limit_minor=1_000))
+    set_policies(shop.database, shop.clock, {PolicyName.REFUND_LIMIT_MINOR: {"KES": 1_000}})
+    return shop.desk
 
 
 @pytest.fixture
@@ -199,3 +202,14 @@ def test_database_keeps_refunds_as_they_are(
             shop.database.unit_of_work() as uow,
         ):
             uow.connection.execute(change)
+
+
+def test_limit_is_that_of_the_moment_and_of_the_currency(
+    shop: Shop, desk: SalesDesk, clerk: SignedIn, sold: SaleId
+) -> None:
+    """Another desk with other settings finds the same limit: it is in the database."""
+    set_policies(shop.database, shop.clock, {PolicyName.REFUND_LIMIT_MINOR: {"UGX": 1_000}})
+    with pytest.raises(ApprovalRequiredError):
+        refund_sale(request(sold, 1), desk, by=clerk)
+    set_policies(shop.database, shop.clock, {PolicyName.REFUND_LIMIT_MINOR: {"KES": 1}})
+    refund_sale(request(sold, 1), desk, by=clerk)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.support.people import approve, sign_in_as
+from tests.support.policies import set_policies
 from tests.support.shop import Shop
 from vending.approvals.errors import ApprovalMismatchError, ApprovalRequiredError
 from vending.commands.model import CommandKind, CommandState, NewCommand
@@ -19,6 +20,7 @@ from vending.meters.service import assign_customer, change_link
 from vending.operators.errors import PermissionDeniedError
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
+from vending.policies.model import PolicyName
 from vending.sales.errors import ReplacementRefusedError
 from vending.sales.model import (
     RefundDestination,
@@ -38,11 +40,14 @@ from vending.values.identifiers import SaleId, TokenId
 from vending.worker.context import make_context
 from vending.worker.jobs import HANDLERS, relay_outbox
 
-ANY_WH = 1_000_000
+ALONE = {PolicyName.REPLACEMENT_LIMIT_WH: 1_000_000}
+NOT_ALONE: dict[PolicyName, object] = {PolicyName.REPLACEMENT_LIMIT_WH: 0}
 
 
 @pytest.fixture
 def desk(shop: Shop) -> TokenDesk:
+    """One person may replace any token."""
+    set_policies(shop.database, shop.clock, ALONE)
     return shop.container().token_desk
 
 
@@ -68,7 +73,7 @@ def request(token: TokenRecord, meter: str | None = None) -> ReplacementRequest:
 def test_replacement_carries_the_units_under_the_next_identifier(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
 ) -> None:
-    issued = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    issued = replace_token(request(token), desk, by=clerk)
     read = shop.enter_token(issued.token.digits)
     assert read.units == token.units
     assert token.tid is not None
@@ -83,38 +88,38 @@ def test_replacement_carries_the_units_under_the_next_identifier(
 def test_token_is_replaced_once_by_whoever_asks(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
 ) -> None:
-    issued = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
-    again = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    issued = replace_token(request(token), desk, by=clerk)
+    again = replace_token(request(token), desk, by=clerk)
     assert again.token.digits == issued.token.digits
     other = sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="other")
     with pytest.raises(TokenReplacedError):
-        replace_token(request(token), desk, by=other, limit_wh=ANY_WH)
+        replace_token(request(token), desk, by=other)
 
 
 def test_one_person_makes_no_chain_of_replacements(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
 ) -> None:
     """Each link would be as good as the first: one small sale, and units without end."""
-    issued = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    issued = replace_token(request(token), desk, by=clerk)
     second = request(issued.token.record)
     other = sign_in_as(shop.database, shop.clock, Role.CUSTOMER_SERVICE, name="other")
     for by in (clerk, other):
         with pytest.raises(ApprovalRequiredError):
-            replace_token(second, desk, by=by, limit_wh=ANY_WH)
+            replace_token(second, desk, by=by)
 
     finance = sign_in_as(shop.database, shop.clock, Role.FINANCE, name="finance")
     asked = propose_replacement(second, desk, by=clerk, reason="keypad")
     approve(shop.database, shop.clock, asked.id, finance)
-    made = replace_token(second, desk, by=clerk, limit_wh=ANY_WH, approval_id=asked.id)
+    made = replace_token(second, desk, by=clerk, approval_id=asked.id)
     assert (made.order.sale_id, made.order.approval_id) == (token.sale_id, asked.id)
 
 
 def test_one_person_gives_no_money_back_for_units_given_twice(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
 ) -> None:
-    replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    replace_token(request(token), desk, by=clerk)
     assert token.sale_id is not None
-    counter = replace(shop.desk, limits=replace(shop.desk.limits, refund_limit_minor=1_000))
+    set_policies(shop.database, shop.clock, {PolicyName.REFUND_LIMIT_MINOR: {"KES": 1_000}})
     wanted = RefundRequest(
         sale_id=token.sale_id,
         amount_minor=1,
@@ -124,24 +129,23 @@ def test_one_person_gives_no_money_back_for_units_given_twice(
         key="r-1",
     )
     with pytest.raises(ApprovalRequiredError):
-        refund_sale(wanted, counter, by=clerk)
+        refund_sale(wanted, shop.desk, by=clerk)
 
 
 def test_more_than_the_limit_takes_two(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, token: TokenRecord
 ) -> None:
+    too_little = {PolicyName.REPLACEMENT_LIMIT_WH: token.units * 100 - 1}
+    set_policies(shop.database, shop.clock, too_little)
     with pytest.raises(ApprovalRequiredError):
-        replace_token(request(token), desk, by=clerk, limit_wh=token.units * 100 - 1)
+        replace_token(request(token), desk, by=clerk)
     finance = sign_in_as(shop.database, shop.clock, Role.FINANCE, name="finance")
     asked = propose_replacement(request(token), desk, by=clerk, reason="keypad")
     approve(shop.database, shop.clock, asked.id, finance)
     changed = replace(request(token), reason=ReplacementReason.METER_REPLACED)
     with pytest.raises(ApprovalMismatchError):
-        replace_token(changed, desk, by=clerk, limit_wh=0, approval_id=asked.id)
-    made = [
-        replace_token(request(token), desk, by=clerk, limit_wh=0, approval_id=asked.id)
-        for _ in range(2)
-    ]
+        replace_token(changed, desk, by=clerk, approval_id=asked.id)
+    made = [replace_token(request(token), desk, by=clerk, approval_id=asked.id) for _ in range(2)]
     assert made[0].token.digits == made[1].token.digits
 
 
@@ -157,8 +161,8 @@ def test_units_follow_the_customer_to_the_new_meter_alone(
         clock=shop.clock,
     )
     with pytest.raises(ReplacementRefusedError):
-        replace_token(request(token, shop.meters[2].pan.iain), desk, by=clerk, limit_wh=ANY_WH)
-    issued = replace_token(request(token, shop.meters[1].pan.iain), desk, by=clerk, limit_wh=ANY_WH)
+        replace_token(request(token, shop.meters[2].pan.iain), desk, by=clerk)
+    issued = replace_token(request(token, shop.meters[1].pan.iain), desk, by=clerk)
     assert shop.enter_token(issued.token.digits, meter=1).units == token.units
 
 
@@ -195,10 +199,10 @@ def test_delivery_decides_whether_a_token_is_replaced(
         uow.connection.execute(commands.update().values(state=state.value))
         uow.commit()
     if is_replaced:
-        replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+        replace_token(request(token), desk, by=clerk)
     else:
         with pytest.raises(ReplacementRefusedError):
-            replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+            replace_token(request(token), desk, by=clerk)
 
 
 def test_replaced_token_is_no_longer_delivered(
@@ -212,7 +216,7 @@ def test_replaced_token_is_no_longer_delivered(
         by=SYSTEM,
         clock=shop.clock,
     )
-    issued = replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+    issued = replace_token(request(token), desk, by=clerk)
     context = make_context(shop.container())
     relay_outbox(context, lambda _, action: action(), HANDLERS)
     with shop.database.read() as connection:
@@ -228,7 +232,7 @@ def test_two_at_once_replace_a_token_once(
     def attempt(by: SignedIn, meter: int) -> str:
         wanted = request(token, shop.meters[meter].pan.iain)
         try:
-            return replace_token(wanted, desk, by=by, limit_wh=ANY_WH).token.digits
+            return replace_token(wanted, desk, by=by).token.digits
         except TokenReplacedError:
             return "replaced"
 
@@ -249,10 +253,10 @@ def test_refunded_sale_gives_no_other_token(
         note="keypad",
         key="r-1",
     )
-    limits = replace(shop.desk.limits, refund_limit_minor=100)
-    refund_sale(money, replace(shop.desk, limits=limits), by=clerk)
+    set_policies(shop.database, shop.clock, {PolicyName.REFUND_LIMIT_MINOR: {"KES": 100}})
+    refund_sale(money, shop.desk, by=clerk)
     with pytest.raises(ReplacementRefusedError):
-        replace_token(request(token), desk, by=clerk, limit_wh=ANY_WH)
+        replace_token(request(token), desk, by=clerk)
 
 
 def test_unknown_token_and_cashier_are_refused(
@@ -260,7 +264,7 @@ def test_unknown_token_and_cashier_are_refused(
 ) -> None:
     nothing = replace(request(token), token_id=TokenId(uuid.UUID(int=1)))
     with pytest.raises(TokenNotFoundError):
-        replace_token(nothing, desk, by=clerk, limit_wh=ANY_WH)
+        replace_token(nothing, desk, by=clerk)
     cashier = sign_in_as(shop.database, shop.clock, Role.CASHIER)
     with pytest.raises(PermissionDeniedError):
-        replace_token(request(token), desk, by=cashier, limit_wh=ANY_WH)
+        replace_token(request(token), desk, by=cashier)

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.support.people import sign_in_as
+from tests.support.policies import set_policies
 from tests.support.shop import KES, Shop
 from tests.support.token_orders import actions, approved, approved_units, give, order, read, states
 from vending.approvals.errors import (
@@ -18,7 +19,7 @@ from vending.approvals.errors import (
     ApprovalUsedError,
 )
 from vending.custody.errors import CeilingReachedError, IssuingStoppedError
-from vending.custody.model import Ceiling, LimitPolicy, StopTarget, UseClass
+from vending.custody.model import StopTarget
 from vending.custody.service.switches import stop
 from vending.keystore.model import KeyReference
 from vending.ledger.model import account_code
@@ -30,6 +31,7 @@ from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
 from vending.persistence.audit import audit_events
 from vending.persistence.outbox import outbox
+from vending.policies.model import PolicyName
 from vending.sales.service.clock_guard import confirm_clock
 from vending.sts import (
     TI,
@@ -260,6 +262,17 @@ def test_limit_of_the_month_is_seen_again_when_the_units_are_made(
     assert states(shop) == ["issued"]
 
 
+def test_stricter_policy_applies_to_units_approved_before(
+    shop: Shop, desk: TokenDesk, clerk: SignedIn
+) -> None:
+    approval_id = approved_units(shop, desk, clerk, 600)
+    set_policies(shop.database, shop.clock, {PolicyName.FREE_UNITS_MONTH_WH: 59_900})
+    request = FreeUnitsRequest(shop.meters[0].pan.iain, 600)
+    with pytest.raises(FreeUnitsLimitError):
+        issue_free_units(request, desk, by=clerk, reason="x", approval_id=approval_id)
+    assert states(shop) == []
+
+
 @pytest.mark.parametrize("units", [0, -5, 180_224])
 def test_units_fit_on_one_token(shop: Shop, desk: TokenDesk, clerk: SignedIn, units: int) -> None:
     with pytest.raises(TokenRequestInvalidError):
@@ -271,21 +284,13 @@ def test_units_fit_on_one_token(shop: Shop, desk: TokenDesk, clerk: SignedIn, un
 def test_free_and_management_tokens_have_ceilings_of_their_own(
     shop: Shop, desk: TokenDesk, clerk: SignedIn
 ) -> None:
-    policy = replace(
-        desk.policy,
-        defaults={
-            **desk.policy.defaults,
-            UseClass.FREE: Ceiling(token_count=0),
-            UseClass.MANAGEMENT: Ceiling(token_count=1),
-        },
-    )
-    assert isinstance(policy, LimitPolicy)
-    bounded = replace(desk, policy=policy)
-    order(shop, bounded, clerk)
+    bounds = {PolicyName.CEILING_FREE_TOKENS: 0, PolicyName.CEILING_MANAGEMENT_TOKENS: 1}
+    set_policies(shop.database, shop.clock, bounds)
+    order(shop, desk, clerk)
     with pytest.raises(CeilingReachedError):
-        order(shop, bounded, clerk)
+        order(shop, desk, clerk)
     with pytest.raises(CeilingReachedError):
-        give(shop, bounded, clerk, 10)
+        give(shop, desk, clerk, 10)
     shop.issue("k-1")
     assert states(shop) == ["issued"]
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from tests.support.policies import set_policies
 from tests.support.shop import Shop
 from tests.support.slow_security_module import Fault, Refuse, SlowSecurityModule
 from tests.support.token_orders import approved, approved_units, order, read, states
-from vending.custody.model import Ceiling, UseClass
 from vending.keystore.errors import KeyRetiredError, ModuleUnavailableError
 from vending.ledger.service import verify
 from vending.operators.model import SignedIn
+from vending.policies.model import PolicyName
 from vending.sts import (
     ClearTamperCondition,
     TransferCredit,
@@ -76,11 +77,8 @@ def test_worker_finishes_what_was_left_open(
 def test_module_that_refuses_for_good_ends_the_order_and_gives_the_ceiling_back(
     shop: Shop, desk: TokenDesk, clerk: SignedIn, module: SlowSecurityModule
 ) -> None:
-    policy = replace(
-        desk.policy,
-        defaults={**desk.policy.defaults, UseClass.MANAGEMENT: Ceiling(token_count=1)},
-    )
-    slow = replace(desk, security_module=module, policy=policy)
+    set_policies(shop.database, shop.clock, {PolicyName.CEILING_MANAGEMENT_TOKENS: 1})
+    slow = replace(desk, security_module=module)
     request = ManagementRequest(shop.meters[0].pan.iain, TokenKind.CLEAR_TAMPER_CONDITION)
     approval_id = approved(shop, slow, clerk, request)
     module.plan(Refuse(KeyRetiredError("123457/1/DUTK")))

@@ -5,9 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.support.people import sign_in_as
+from tests.support.policies import set_policies
 from tests.support.shop import build_shop
 from tests.support.vending_keys import DUTK_2014
-from vending.custody.model import Ceiling, CeremonyState, UseClass
+from vending.custody.model import CeremonyState
 from vending.custody.service.ceremonies import (
     CeremonyDesk,
     CeremonyPlan,
@@ -16,6 +17,7 @@ from vending.custody.service.ceremonies import (
 )
 from vending.operators.permissions import Role
 from vending.persistence.engine import Database
+from vending.policies.model import PolicyName
 from vending.sts import SGC, compute_expiry
 from vending.values.clock import FixedClock
 from vending.worker.key_watch import watch_keys
@@ -27,8 +29,7 @@ def test_gauges_follow_the_keys_that_meters_hold(
     database: Database, fixed_clock: FixedClock, tmp_path: Path
 ) -> None:
     shop = build_shop(database, fixed_clock, tmp_path)
-    policy = replace(shop.desk.policy, defaults={UseClass.CREDIT: Ceiling(token_count=4)})
-    shop.desk = replace(shop.desk, policy=policy)
+    set_policies(database, fixed_clock, {PolicyName.CEILING_CREDIT_TOKENS: 4})
     shop.issue("k1")
     container = shop.container()
     assert watch_keys(container) == 0

@@ -68,6 +68,12 @@ def decide(  # a case differs in one of these
     )
 
 
+def redeem(
+    approval: Approval, by: SignedIn, act: Act, now: datetime, *, distinct_devices: bool = False
+) -> Approval:
+    return rules.redeem(approval, by, act, distinct_devices=distinct_devices, now=now)
+
+
 # --- what is bound ------------------------------------------------------------------------------
 def test_the_digest_of_an_act_stays_the_same_for_good() -> None:
     # Computed with sha256sum over {"payload":{"a":1,"b":["x",null,true]},"subject":"meter:1",
@@ -262,7 +268,7 @@ def test_a_third_withdraws_nothing(
 def test_exactly_the_act_approved_is_allowed(
     approved: Approval, asker: SignedIn, now: datetime
 ) -> None:
-    redeemed = rules.redeem(approved, asker, ACT, now)
+    redeemed = redeem(approved, asker, ACT, now)
 
     assert (redeemed.state, redeemed.redeemed_by, redeemed.redeemed_at) == (
         ApprovalState.REDEEMED,
@@ -277,7 +283,7 @@ def test_what_has_changed_since_is_refused(
     changed = replace(ACT, payload={**ACT.payload, "check_value": "FFFFFF"})
 
     with pytest.raises(ApprovalMismatchError):
-        rules.redeem(approved, asker, changed, now)
+        redeem(approved, asker, changed, now)
 
 
 def test_a_request_changed_under_its_digest_is_refused(
@@ -286,30 +292,41 @@ def test_a_request_changed_under_its_digest_is_refused(
     other = replace(ACT, subject="key:999999/1/DUTK")
 
     with pytest.raises(ApprovalMismatchError):
-        rules.redeem(replace(approved, act=other), asker, other, now)
+        redeem(replace(approved, act=other), asker, other, now)
     with pytest.raises(ApprovalMismatchError):
-        rules.redeem(replace(approved, act=other), asker, ACT, now)
+        redeem(replace(approved, act=other), asker, ACT, now)
 
 
 def test_a_replay_is_refused(approved: Approval, asker: SignedIn, now: datetime) -> None:
-    redeemed = rules.redeem(approved, asker, ACT, now)
+    redeemed = redeem(approved, asker, ACT, now)
 
     with pytest.raises(ApprovalUsedError):
-        rules.redeem(redeemed, asker, ACT, now)
+        redeem(redeemed, asker, ACT, now)
 
 
 def test_an_approval_that_came_in_time_is_used_too_late(
     approved: Approval, asker: SignedIn
 ) -> None:
     with pytest.raises(ApprovalExpiredError):
-        rules.redeem(approved, asker, ACT, approved.expires_at)
+        redeem(approved, asker, ACT, approved.expires_at)
+
+
+def test_two_devices_asked_for_since_the_decision_are_asked_for(
+    approved: Approval, asker: SignedIn, now: datetime
+) -> None:
+    same = replace(approved, decided_on=approved.requested_on)
+    with pytest.raises(ApprovalSameDeviceError):
+        redeem(same, asker, ACT, now, distinct_devices=True)
+    assert redeem(same, asker, ACT, now).state is ApprovalState.REDEEMED
+    other = replace(approved, requested_on="one", decided_on="another")
+    assert redeem(other, asker, ACT, now, distinct_devices=True).state is ApprovalState.REDEEMED
 
 
 def test_who_may_not_ask_does_not_do_it_either(
     approved: Approval, sign_in: Callable[..., SignedIn], now: datetime
 ) -> None:
     with pytest.raises(PermissionDeniedError):
-        rules.redeem(approved, sign_in("auditor", Role.AUDITOR), ACT, now)
+        redeem(approved, sign_in("auditor", Role.AUDITOR), ACT, now)
 
 
 # --- every step from every state ----------------------------------------------------------------
@@ -336,7 +353,7 @@ def test_a_step_is_taken_exactly_where_the_table_has_it(  # fixtures and two axe
             case ApprovalState.WITHDRAWN:
                 return rules.withdraw(approval, asker, note=None)
             case _:
-                return rules.redeem(approval, asker, ACT, now)
+                return redeem(approval, asker, ACT, now)
 
     if target in APPROVAL_TRANSITIONS[state]:
         assert step().state is target

@@ -46,6 +46,6 @@ def test_outlet_that_no_partner_can_send_is_refused(outlet: str) -> None:
 
 def test_day_is_the_utilitys() -> None:
     clock = FixedClock(datetime(2026, 11, 25, 21, 30, tzinfo=UTC))
-    policy = LimitPolicy(zone=ZoneInfo("Africa/Nairobi"), clock=clock)
+    policy = LimitPolicy(zone=ZoneInfo("Africa/Nairobi"))
     assert policy.day_of(clock.now()) == date(2026, 11, 26)
     assert policy.default_of(UseClass.FREE) is NO_CEILING
