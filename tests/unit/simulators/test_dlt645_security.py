@@ -10,7 +10,12 @@ from meter_drivers.protocols.dlt645.purchases import OrderPurchase, PurchaseTerm
 from meter_drivers.protocols.dlt645.remote_control import ControlCommand, RemoteControl
 from meter_drivers.protocols.dlt645.requests import Credentials
 from meter_drivers.protocols.dlt645.signing import SecureElement, SecuritySigner, Session
-from simulators.dlt645_security import TOY_ROOT_KEY, ToyElement, ToySigner
+from simulators.dlt645_security import (
+    TOY_ROOT_KEY,
+    ToyElement,
+    ToySigner,
+    _compute_mac,
+)
 
 METER = Address.parse("161")
 OTHER = Address.parse("162")
@@ -124,3 +129,12 @@ def test_macs_of_another_session_are_not_genuine(
     later = element.authenticate(session.authentication, meter_random=b"LATE")
     assert later is not None
     assert not element.is_purchase_genuine(later, purchase, dialect=STATE_GRID)
+
+
+def test_sealed_nonsense_is_not_unsealed(
+    signer: SecuritySigner, element: SecureElement, session: Session
+) -> None:
+    sealed = signer.mac_control(session, CONTROL)
+    zeros = bytes(a ^ b for a, b in zip(sealed.sealed[:8], CONTROL.to_block(), strict=True))
+    mac = _compute_mac(session, b"control", zeros)
+    assert element.unseal_control(session, replace(sealed, sealed=zeros + mac)) is None

@@ -135,3 +135,8 @@ def test_status_word_3_tells_command_and_position_apart() -> None:
 def test_status_word_3_tells_the_supply() -> None:
     assert StatusWord3.from_word(0x0004).supply is Supply.BATTERY
     assert StatusWord3.from_word(0x0200).kind is MeterKind.MONEY_PREPAID
+
+
+def test_year_of_another_century_does_not_fit() -> None:
+    with pytest.raises(LocalProtocolError, match="2100"):
+        encode_value(0x03330101, datetime(2100, 1, 1))  # noqa: DTZ001
