@@ -17,11 +17,13 @@ from pytest_socket import socket_allow_hosts
 from tests.postgres_server import PostgresServer, memory_folder
 from tests.support.softhsm import SoftHSM, set_up
 from vending.persistence import migrate
-from vending.persistence.engine import Database, create_database
+from vending.persistence.engine import Database, DatabaseLimits, create_database
 from vending.values.clock import FixedClock
 
 TEMPLATE = "migrated_template"
 START = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
+PATIENT = DatabaseLimits(pool_timeout_s=100, lock_timeout_ms=100_000, statement_timeout_ms=200_000)
+"""A busy machine makes nobody refuse; the bounds of waits are tested with bounds of their own."""
 
 settings.register_profile(
     "default",
@@ -127,27 +129,27 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
         if request.param == "sqlite"
         else request.getfixturevalue("empty_postgres_url")
     )
-    database = create_database(url)
+    database = create_database(url, limits=PATIENT)
     yield database
     database.close()
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = create_database(database_url)
+    opened = create_database(database_url, limits=PATIENT)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
-    opened = create_database(sqlite_url)
+    opened = create_database(sqlite_url, limits=PATIENT)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[Database]:
-    opened = create_database(postgres_url)
+    opened = create_database(postgres_url, limits=PATIENT)
     yield opened
     opened.close()

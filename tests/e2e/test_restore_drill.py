@@ -8,7 +8,7 @@ from tests.postgres_server import PostgresServer
 from tests.proofs.proof_restore import DRILLS, drill
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", DRILLS)
 def test_no_identifier_comes_twice_and_what_is_lost_is_listed(
     name: str, tmp_path: Path, postgres_server: PostgresServer

@@ -19,7 +19,7 @@ sys.stdin.read()
 
 def wait_until_gone(pid: int) -> None:
     pause = threading.Event()
-    for _ in range(500):
+    for _ in range(5000):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return
         pause.wait(0.02)

@@ -33,7 +33,7 @@ DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL", "--"]
 """A proof that is killed leaves no process behind; in util-linux, on every Debian."""
 REPOSITORY = Path(__file__).parents[2]
 ROWS_AT_ONCE = 500
-STOP_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 100
 
 
 @dataclass(frozen=True)

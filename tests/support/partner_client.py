@@ -13,7 +13,7 @@ PASSING = frozenset({409, 429, 500, 502, 503, 504})
 
 TRIES_MAX = 1500
 PAUSE_S = 0.02
-TIMEOUT_S = 15
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)

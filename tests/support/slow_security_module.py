@@ -29,7 +29,7 @@ from vending.keystore.port import (
 )
 from vending.sts.tcdu import TokenDigits
 
-HELD_S_MAX = 30
+HELD_S_MAX = 100
 Answer = TypeVar("Answer")
 
 

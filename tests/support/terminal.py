@@ -55,6 +55,6 @@ class Terminal:
 
     def finish(self) -> str:
         """Wait for the end and return what was printed to the other side."""
-        out, _ = self.process.communicate(timeout=60)
+        out, _ = self.process.communicate(timeout=200)
         os.close(self._master)
         return self._out + out.decode(errors="replace")

@@ -45,7 +45,7 @@ def run_promtool(*arguments: str) -> str:
             ["promtool", *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
     except FileNotFoundError:

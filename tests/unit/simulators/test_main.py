@@ -14,7 +14,7 @@ from simulators.__main__ import execute
 from vending.sts.module_messages import IdentificationRequest
 from vending.sts.security_module import encode_request
 
-TIMEOUT_S = 30
+TIMEOUT_S = 100
 
 
 @pytest.fixture

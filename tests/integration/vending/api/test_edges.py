@@ -107,7 +107,11 @@ class Echo:
 
 
 def exchange(
-    messages: list[Message], *, app: ASGIApp | None = None, method: str = "POST"
+    messages: list[Message],
+    *,
+    app: ASGIApp | None = None,
+    method: str = "POST",
+    body_timeout_s: int = 100,
 ) -> tuple[list[bytes], Metrics, list[Message]]:
     """Run one request through the middleware; after the messages, nothing more comes."""
     echo, metrics = Echo(), Metrics()
@@ -124,7 +128,9 @@ def exchange(
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": method, "headers": [], "path": "/"}
-    guarded = RequestScope(app or echo, metrics=metrics, clock=SystemClock(), body_timeout_s=1)
+    guarded = RequestScope(
+        app or echo, metrics=metrics, clock=SystemClock(), body_timeout_s=body_timeout_s
+    )
     asyncio.run(guarded(scope, receive, send))
     return echo.bodies, metrics, sent
 
@@ -147,7 +153,7 @@ def test_caller_who_goes_away_inside_the_body_asks_for_nothing() -> None:
 
 
 def test_body_that_drips_is_cut_off() -> None:
-    bodies, _, sent = exchange([part(b"a", more=True)])
+    bodies, _, sent = exchange([part(b"a", more=True)], body_timeout_s=1)
     assert bodies == []
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["code"] == "request_too_slow"
@@ -198,7 +204,7 @@ def address(sqlite_counter: Counter, fixed_clock: FixedClock) -> Iterator[tuple[
 
 def speak(address: tuple[str, int], sent: bytes) -> bytes:
     """Send bytes and return all that comes until the other side closes."""
-    with socket.create_connection(address, timeout=30) as line:
+    with socket.create_connection(address, timeout=100) as line:
         line.sendall(sent)
         heard = b""
         while part := line.recv(65_536):

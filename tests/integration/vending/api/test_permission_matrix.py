@@ -64,7 +64,7 @@ def expected(access: RouteAccess, role: Role) -> str:
             return LET_IN if is_carried else "permission_denied"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_role_is_let_in_exactly_where_it_carries_the_permission(
     sqlite_counter: Counter, guarded: list[RouteAccess]
 ) -> None:

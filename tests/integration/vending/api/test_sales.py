@@ -259,13 +259,13 @@ def test_repeat_meanwhile_is_told_so_and_the_answer_follows(counter: Counter) ->
 
     def slow_draw() -> int:
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(100)
         return draw()
 
     object.__setattr__(counter.container.desk, "draw_rnd", slow_draw)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(counter.sell, "k-1")
-        assert begun.wait(30)
+        assert begun.wait(100)
         meanwhile = counter.sell("k-1")
         looked_up = counter.client.get(f"{SALES}?idempotency_key=k-1", headers=counter.headers())
         go_on.set()
@@ -291,22 +291,22 @@ def test_full_lane_refuses_at_once_and_the_same_key_sells_later(sqlite_counter: 
 
     def hold(requests: Sequence[VendRequest]) -> list[VendOutcome]:
         begun.set()
-        assert go.wait(20)
+        assert go.wait(100)
         return [Answer(500, b"") for _ in requests]
 
     request = VendRequest(
         sqlite_counter.shop.partner.id, IdempotencyKey("held"), "1", Money(1, Currency("KES"))
     )
     held = lane.submit([request], hold)
-    assert begun.wait(20)
+    assert begun.wait(100)
     filling = lane.submit([request] * LANE_QUEUE_MAX, hold)
     refused = sqlite_counter.sell("k-1")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert problem(refused)["code"] == "lane_full"
     assert problem(refused)["outcome"] == "none"
     go.set()
-    held.result(20)
-    filling.result(20)
+    held.result(100)
+    filling.result(100)
     sold = sqlite_counter.sell("k-1")
     assert sold.status_code == 201
     assert "idempotency-replayed" not in sold.headers
@@ -327,7 +327,7 @@ def test_sale_goes_on_when_nobody_waits_for_it_any_more(counter: Counter) -> Non
 
     def slow_draw() -> int:
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(100)
         return draw()
 
     object.__setattr__(desk, "draw_rnd", slow_draw)
@@ -335,10 +335,10 @@ def test_sale_goes_on_when_nobody_waits_for_it_any_more(counter: Counter) -> Non
     tender = Money(body["tender"]["minor"], Currency("KES"))
     request = VendRequest(counter.shop.partner.id, IdempotencyKey("k-1"), body["meter"], tender)
     vend_soon([replace(request, key=IdempotencyKey("before"))], desk)
-    assert begun.wait(30)
+    assert begun.wait(100)
     asyncio.run(_give_up(counter, request))
     after = vend_soon([replace(request, key=IdempotencyKey("after"))], desk)
     go_on.set()
-    after.result(30)
+    after.result(100)
     answer = counter.sell("k-1")
     assert (answer.status_code, answer.headers["idempotency-replayed"]) == (201, "true")

@@ -86,7 +86,7 @@ def test_spans_reach_the_collector_of_the_settings() -> None:
     with recorded_spans(), collector() as (url, received):
         with traced(Settings(otlp_endpoint=url), "vending-test"), span("commit"):
             pass
-        told = received.get(timeout=10).resource_spans[0]
+        told = received.get(timeout=100).resource_spans[0]
     assert [one.name for one in told.scope_spans[0].spans] == ["commit"]
     resource = {one.key: one.value.string_value for one in told.resource.attributes}
     assert resource == {"service.name": "vending-test"}

@@ -24,8 +24,8 @@ from vending.values.clock import FixedClock
 
 NAME = "utility"
 STANDBY = "standby_a"
-TRIES_MAX, PAUSE_S = 500, 0.02
-WAIT_S = 20
+TRIES_MAX, PAUSE_S = 5000, 0.02
+WAIT_S = 100
 WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
@@ -75,7 +75,7 @@ def wait_for(server: PostgresServer, statement: str, wanted: object = 1) -> None
     """Wait until a query gives what is wanted.
 
     Raises:
-        AssertionError: It does not within ten seconds.
+        AssertionError: It does not within a hundred seconds.
     """
     pause = threading.Event()
     for _ in range(TRIES_MAX):
@@ -112,7 +112,6 @@ def waiting_sales(pair: Pair) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-@pytest.mark.timeout(120)
 def test_acknowledged_sales_survive_the_primary(pair: Pair) -> None:
     told = {f"sale-{n}": pair.shop.issue(f"sale-{n}", meter=n % 2) for n in range(10)}
     pair.primary.crash()
@@ -127,7 +126,6 @@ def test_acknowledged_sales_survive_the_primary(pair: Pair) -> None:
     promoted.database.close()
 
 
-@pytest.mark.timeout(120)
 def test_without_its_standby_a_sale_waits_and_a_cancelled_wait_is_unknown(pair: Pair) -> None:
     shop = pair.shop
     pair.standby.crash()

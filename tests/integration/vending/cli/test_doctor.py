@@ -233,6 +233,7 @@ def test_port_of_our_own_service_is_fine(
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(doctor, "PROBE_TIMEOUT_S", 100)
         monkeypatch.setenv("VENDING_PORT", str(server.server_port))
         told = well.json("doctor")
         server.shutdown()
@@ -264,6 +265,7 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> Iterator[AttachedBench]:
         monkeypatch.setenv("VENDING_SECURITY_MODULE", "attached")
         monkeypatch.setenv("VENDING_MODULE_PORT", bench.address)
         monkeypatch.setenv("VENDING_MODULE_REGISTERS", registers)
+        monkeypatch.setenv("VENDING_MODULE_TIMEOUT_MS", "60000")
         yield bench
 
 
@@ -279,7 +281,10 @@ def test_attached_module_is_asked_for_every_register(
     assert f"register {SETTINGS[0].number}" in bad["security module"]["found"]
 
 
-def test_attached_module_that_is_silent_fails(well: CommandLine, attached: AttachedBench) -> None:
+def test_attached_module_that_is_silent_fails(
+    well: CommandLine, attached: AttachedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENDING_MODULE_TIMEOUT_MS", "100")
     attached.simulated.state.is_dead = True
     assert "line and power" in failed(well.json("doctor"))["security module"]["fix"]
 

@@ -96,7 +96,7 @@ def play(staffed: CommandLine, monkeypatch: pytest.MonkeyPatch, name: str) -> di
         return {words: outcome_of(command, staffed.folder) for words, command in GUARDED.items()}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_role_runs_exactly_the_commands_whose_permission_it_carries(
     staffed: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_role_runs_exactly_the_commands_whose_permission_it_carries(
         assert play(staffed, monkeypatch, role.value) == expected, role
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_whoever_is_out_runs_no_command(
     staffed: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

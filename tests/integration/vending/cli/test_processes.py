@@ -46,7 +46,7 @@ def first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def ask(url: str) -> tuple[int, dict[str, Any]]:
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # our own address
+        with urllib.request.urlopen(url, timeout=100) as answer:  # our own address
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
@@ -66,7 +66,7 @@ def test_worker_says_that_it_runs_and_stops_cleanly(
         assert first_line(process) == {"worker": "running"}
         assert core_limit(process) == ["0", "0"]
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (0, "")
     events = [json.loads(line)["event"] for line in err.splitlines()]
     assert events == ["worker_started", "worker_stopped"]
@@ -81,14 +81,14 @@ def test_service_follows_a_key_brought_in_meanwhile_and_stops_cleanly(shell: Com
         assert (status, ready["checks"]["key_store"]) == (503, "no_keys")
         bring_in_a_key(shell)
         pause = threading.Event()
-        for _ in range(100):
+        for _ in range(500):
             status, ready = ask(f"{url}/readyz")
             if status == 200:
                 break
             pause.wait(0.2)
         assert (status, ready["status"]) == (200, "ok")
         process.terminate()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=100)
     assert process.returncode == 0
     assert "key_store_reloaded" in err
     assert "alembic" not in err
@@ -135,6 +135,6 @@ def test_reader_that_has_seen_enough_is_no_failure(shell: CommandLine) -> None:
         process.stdout.close()
         assert process.stderr is not None
         err = process.stderr.read()
-        assert process.wait(30) == 1
+        assert process.wait(100) == 1
     assert "Traceback" not in err
     assert "Exception ignored" not in err

@@ -297,14 +297,14 @@ def test_two_workers_never_speak_to_one_meter_at_once(
 
     def work() -> None:
         for _ in range(40):
-            together.wait(timeout=30)
+            together.wait(timeout=100)
             deliver_due(delivery, limit=2)
 
     workers = [threading.Thread(target=work) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=100)
     assert gateway.overlaps == 0
     assert {state_of(town, each) for each in tokens} == {S.DONE}
     assert {gateway.credits_of(each) for each in tokens} == {1}

@@ -71,7 +71,7 @@ def test_thread_follows_until_the_block_ends(place: KeyStorePlace, module: Modul
     follower = follower_of(place, module)
     with follower.following(interval_s=0.01):
         bring_in(place)
-        assert module.told.wait(30)
+        assert module.told.wait(100)
     assert follower.problem is None
     assert [each for each in threading.enumerate() if each.name == "key-store"] == []
 
@@ -86,7 +86,7 @@ def test_thread_that_dies_is_noted(
     broken = KeyStoreFollower(place.database, follower.store, use=fail)
     bring_in(place)
     with broken.following(interval_s=0.01):
-        assert died.wait(30)
+        assert died.wait(100)
     assert broken.problem == NOT_FOLLOWED
 
 

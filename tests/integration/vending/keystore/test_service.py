@@ -94,7 +94,7 @@ def test_store_made_by_two_at_once_is_made_once(place: KeyStorePlace) -> None:
     barrier = Barrier(2)
 
     def make() -> str:
-        barrier.wait(10)
+        barrier.wait(100)
         try:
             place.create()
         except KeyStoreExistsError as refusal:

@@ -153,7 +153,7 @@ def test_two_batches_of_the_same_meters_take_turns(
         second.start()
         _wait_for_a_waiting_lock(uow.connection)
         assert not second_has_locked.is_set()
-    second.join(timeout=10)
+    second.join(timeout=100)
     assert second_has_locked.is_set()
 
 

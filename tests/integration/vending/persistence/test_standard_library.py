@@ -106,7 +106,7 @@ def test_a_sale_is_made_once(standard: Database, fixed_clock: FixedClock, tmp_pa
 
 def test_processes_take_turns_and_lose_nothing(notes: Database, url: str) -> None:
     for writer in [start_writer(url, first, 20) for first in (0, 1_000)]:
-        writer.communicate(timeout=60)
+        writer.communicate(timeout=200)
         assert writer.returncode == 0
     with notes.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM notes").scalar_one() == 40
@@ -117,7 +117,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(notes: Database, url: str) 
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"writing\n"
     writer.send_signal(signal.SIGKILL)
-    writer.communicate(timeout=60)
+    writer.communicate(timeout=200)
     with notes.unit_of_work() as uow:
         uow.connection.exec_driver_sql("INSERT INTO notes (id) VALUES (-1)")
         uow.commit()

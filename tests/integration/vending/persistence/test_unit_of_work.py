@@ -264,7 +264,7 @@ def _terminate(server: PostgresServer, connection: Connection) -> None:
 def _cancel_when_waiting(url: str, pid: int) -> None:
     pause = threading.Event()
     with psycopg.connect(url, autocommit=True) as watcher:
-        for _ in range(500):
+        for _ in range(10_000):
             row = watcher.execute(
                 "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [pid]
             ).fetchone()

@@ -25,7 +25,7 @@ from vending.sales.service.vend import vend
 from vending.values.identifiers import IdempotencyKey
 
 RESUME = timedelta(seconds=11)
-WAIT_S = 20
+WAIT_S = 100
 FindSale = Callable[[str], Sale]
 
 

@@ -122,7 +122,7 @@ def test_a_running_worker_seals_by_itself(sqlite_database: Database, tmp_path: P
     worker.start()
     try:
         waited = threading.Event()
-        for _ in range(100):
+        for _ in range(1000):
             if list_files(container.settings.effective_audit_heads_dir):
                 break
             waited.wait(0.1)

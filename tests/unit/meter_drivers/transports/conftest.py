@@ -30,7 +30,7 @@ def _memory(stack: ExitStack) -> FarEnd:
     def receive(size: int) -> bytes:
         data = b""
         while len(data) < size:
-            data += far.read(size - len(data), timeout_s=5)
+            data += far.read(size - len(data), timeout_s=60)
         return data
 
     return near, lambda data: far.write(data, timeout_s=1), receive, far.close
@@ -38,7 +38,7 @@ def _memory(stack: ExitStack) -> FarEnd:
 
 def _tcp(stack: ExitStack) -> FarEnd:
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-    stream = TCPStream("127.0.0.1", listener.getsockname()[1], connect_timeout_s=5)
+    stream = TCPStream("127.0.0.1", listener.getsockname()[1], connect_timeout_s=60)
     stream.open()
     connection, _ = listener.accept()
     stack.callback(connection.close)

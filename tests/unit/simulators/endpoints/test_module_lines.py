@@ -15,7 +15,7 @@ from tests.support.attached_module import LATE_MS, simulated_module
 from vending.sts.module_messages import IdentificationRequest
 from vending.sts.security_module import encode_request
 
-WAIT_S = 10
+WAIT_S = 100
 LINE = encode_request(IdentificationRequest())
 
 

@@ -23,7 +23,7 @@ from vending.sts.tid import BaseDate, TokenIdentifier
 from vending.sts.tokens import Resource
 
 REGISTER = register_of(DUTK_2014)
-WAIT_S = 20
+WAIT_S = 100
 LIMITS = GuardLimits(
     queue_length_max=3, wait_s=WAIT_S, failures_max=2, back_off_s=1, back_off_s_max=4
 )

@@ -8,7 +8,7 @@ from vending.persistence.fair_lock import FairLock
 
 def wait_until_queued(lock: FairLock, count: int) -> None:
     pause = threading.Event()
-    for _ in range(1_000):
+    for _ in range(20_000):
         if len(lock._waiting) == count:
             return
         pause.wait(0.005)
@@ -16,7 +16,7 @@ def wait_until_queued(lock: FairLock, count: int) -> None:
 
 
 def test_lock_is_granted_in_the_order_it_was_asked_for() -> None:
-    lock = FairLock(timeout_s=10)
+    lock = FairLock(timeout_s=100)
     order: list[int] = []
 
     def take(number: int) -> None:

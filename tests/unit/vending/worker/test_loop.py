@@ -146,7 +146,7 @@ def test_idle_loop_waits_for_the_stop(bench: Bench) -> None:
     worker = threading.Thread(target=bench.start().run)
     worker.start()
     bench.stop.set()
-    worker.join(timeout=30)
+    worker.join(timeout=100)
     assert not worker.is_alive()
 
 

@@ -10,7 +10,7 @@ from vending.errors import ErrorKind, Outcome
 from vending.sales.errors import LaneFullError
 from vending.sales.service.lane import LANE_BATCH_MAX, LANE_QUEUE_MAX, Lane
 
-WAIT_S = 20
+WAIT_S = 100
 
 
 BAD = 13
