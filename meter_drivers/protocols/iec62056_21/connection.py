@@ -233,6 +233,10 @@ class HostConnection:
         """Take bytes in, in any portions; call `next_event` until it returns `None`."""
         self._reader.receive_data(octets)
 
+    def receive_silence(self) -> None:
+        """Learn that the line was silent for longer than a message allows; look for events."""
+        self._reader.receive_silence()
+
     def next_event(self) -> HostEvent | None:
         """Return what came or is to be done, or `None` until more bytes come.
 

@@ -11,7 +11,9 @@
 Characters have 7 bits. BCC is the exclusive or of all behind SOH or STX, ETX included.
 Damage survived: bytes in any portions, noise between messages. A message whose parity or BCC is
 wrong is handed on as `Damaged`, since its receiver may ask for it again. The length of a message
-is told by its end only, so a damaged end keeps the reader waiting: its owner holds the deadline.
+is told by its end only, so a damaged end, or noise that looks like a beginning, keeps the reader
+waiting until it is told of a silence on the line (`receive_silence`; characters of one message
+are at most 1500 ms apart).
 """
 
 from collections.abc import Mapping
@@ -242,17 +244,27 @@ class MessageReader:
         self._has_parity = has_parity
         self._buffer = bytearray()
         self._faulty: set[int] = set()
+        self._line_was_silent = False
         self.dropped_bytes = 0
         self.expects_option = False
         """Set by a meter that has identified itself: an ACK is the start of an option select."""
 
     def receive_data(self, octets: bytes) -> None:
         """Take bytes in, in any portions; call `next_message` until it returns `None`."""
+        self._line_was_silent = False
         for octet in octets:
             is_right = has_even_parity(octet) if self._has_parity else octet <= SEVEN_BITS
             if not is_right:
                 self._faulty.add(len(self._buffer))
             self._buffer.append(octet & SEVEN_BITS)
+
+    def receive_silence(self) -> None:
+        """Learn that the line was silent: what has begun will not be completed.
+
+        Call `next_message` behind it, since a whole one may stand behind a beginning that was
+        none.
+        """
+        self._line_was_silent = True
 
     def reset(self) -> None:
         """Forget all bytes that came, as after a time-out."""
@@ -262,6 +274,10 @@ class MessageReader:
         """Return the next whole message, or `None` until more bytes come."""
         self._skip_noise()
         size_bytes = self._find_size()
+        while size_bytes is None and self._line_was_silent and self._buffer:
+            self._drop(1)
+            self._skip_noise()
+            size_bytes = self._find_size()
         if size_bytes is None:
             return self._refuse_endless()
         octets = bytes(self._buffer[:size_bytes])

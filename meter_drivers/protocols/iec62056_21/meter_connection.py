@@ -103,6 +103,10 @@ class MeterConnection:
         """Take bytes in, in any portions; call `next_event` until it returns `None`."""
         self._reader.receive_data(octets)
 
+    def receive_silence(self) -> None:
+        """Learn that the line was silent for longer than a message allows; look for events."""
+        self._reader.receive_silence()
+
     def reset(self) -> None:
         """Forget the session, as after it idled away; the line goes back to 300 baud."""
         self._end_session()

@@ -30,6 +30,7 @@ from meter_drivers.protocols.iec62056_21.messages import (
     Identification,
     Option,
     OptionSelect,
+    SignOn,
 )
 from meter_drivers.protocols.iec62056_21.meter_connection import (
     MeterConnection,
@@ -310,3 +311,24 @@ def test_option_out_of_turn_is_passed_over(meter: MeterConnection, *, has_parity
 def test_time_outs_are_data() -> None:
     assert connection.SESSION_TIMEOUT_MIN_S < connection.SESSION_TIMEOUT_MAX_S
     assert connection.START_BAUD == 300
+
+
+def test_meter_hears_the_sign_on_behind_a_false_beginning(
+    meter: MeterConnection, *, has_parity: bool
+) -> None:
+    octets = b"\x01\x02" + SignOn().to_bytes()
+    meter.receive_data(add_even_parity(octets) if has_parity else octets)
+    assert meter.next_event() is None
+    meter.receive_silence()
+    assert meter.next_event() == SignedOn("")
+
+
+def test_host_reads_the_block_behind_a_false_beginning(
+    programming: HostConnection, *, has_parity: bool
+) -> None:
+    programming.order(READ)
+    octets = b"/" + Block("1(1)").to_bytes()
+    programming.receive_data(add_even_parity(octets) if has_parity else octets)
+    assert programming.next_event() is None
+    programming.receive_silence()
+    assert programming.next_event() == DataReceived((DataSet("1", "1"),))
