@@ -1,7 +1,7 @@
 """The messages of IEC 62056-21, mode C, as bytes, and out of bytes (clause 6.3).
 
     / ? address ! CR LF                            sign-on (request message)
-    / XXX Z identification CR LF                   identification
+    / maker (3) Z identification CR LF             identification
     ACK 0 Z Y CR LF                                option select
     STX data ! CR LF ETX BCC                       readout
     SOH command STX data ETX BCC                   command, in programming mode; B0 has no data
