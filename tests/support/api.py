@@ -12,16 +12,14 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from tests.support.key_store_place import KeyStorePlace
-from tests.support.partners import add_unlimited_partner
+from tests.support.partners import add_unlimited_partner, issue_key
 from tests.support.shop import Shop, build_desk, build_shop
 from tests.support.vending_keys import DUTK_2014
 from vending.app import create_app
 from vending.bootstrap import Container
 from vending.keystore.following import KeyStoreFollower
 from vending.keystore.software import SoftwareSecurityModule
-from vending.partners.service import issue_api_key
 from vending.persistence.engine import Database
-from vending.values.actor import SYSTEM
 from vending.values.clock import FixedClock
 
 SALES = "/v1/sales"
@@ -73,7 +71,7 @@ class Counter:
         """The API key of another partner."""
         database, clock = self.shop.database, self.shop.clock
         rival = add_unlimited_partner(database, name, self.shop.partner.currency, clock=clock)
-        return issue_api_key(database, rival.id, by=SYSTEM, clock=clock).secret_text
+        return issue_key(database, rival.id, clock=clock).secret_text
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tests.support.partners import add_unlimited_partner
+from tests.support.partners import add_unlimited_partner, issue_key
 from tests.support.shop import KES, TARIFF, pan_of
 from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014
@@ -20,7 +20,6 @@ from vending.keystore.unlocking import KeyFile
 from vending.meters.model import Location, MeterState, NewMeter
 from vending.meters.repository import insert_meters
 from vending.meters.service import make_meter
-from vending.partners.service import issue_api_key
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.sts import TI, EncryptionAlgorithm
@@ -92,7 +91,7 @@ def install(folder: Path, url: str | None, *, meter_count: int) -> Installation:
             url=url,
             key_file=unlock.path,
             partner_id=partner.id,
-            api_key=issue_api_key(database, partner.id, by=SYSTEM, clock=clock).secret_text,
+            api_key=issue_key(database, partner.id, clock=clock).secret_text,
             meters=_add_meters(database, meter_count, clock),
         )
     finally:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.support.partners import add_unlimited_partner
+from tests.support.partners import add_unlimited_partner, issue_key
 from tests.support.people import CHEAP_PASSWORDS
 from tests.support.tariffs import add_version
 from tests.support.vending_keys import DUTK_2014, store_in_memory
@@ -24,7 +24,6 @@ from vending.meters.model import Location, Meter, MeterState, NewMeter
 from vending.meters.service import change_state, register_meter
 from vending.observability.metrics import Metrics
 from vending.partners.model import Partner
-from vending.partners.service import issue_api_key
 from vending.persistence.engine import Database
 from vending.sales.model import Answer, Declined, VendOutcome, VendRequest
 from vending.sales.receipt import Letterhead
@@ -198,7 +197,7 @@ def build_shop(
         store=store,
         desk=build_desk(database, clock, store),
         partner=partner,
-        api_key=issue_api_key(database, partner.id, by=SYSTEM, clock=clock).secret_text,
+        api_key=issue_key(database, partner.id, clock=clock).secret_text,
         meters=meters,
     )
 

@@ -22,6 +22,8 @@ class UseCase(StrEnum):
     """Retirement of a key, rotation of the store's own key, custodians of backups."""
     TARIFF_ACTIVATION = "tariff-activation"
     CREDIT_LINE = "credit-line"
+    PARTNER_KEY = "partner-key"
+    """Of a partner that can sell with it at once."""
     REFUND = "refund"
     REPLACEMENT = "replacement"
     FREE_TOKEN = "free-token"  # noqa: S105 # the name of an act, not a secret
@@ -55,6 +57,7 @@ USE_CASE_RULES: Final[Mapping[UseCase, UseCaseRule]] = MappingProxyType(
         UseCase.KEY_CHANGE: UseCaseRule(_P.KEYS_WRITE, _P.KEYS_APPROVE, _DAY),
         UseCase.TARIFF_ACTIVATION: UseCaseRule(_P.TARIFFS_WRITE, _P.TARIFFS_APPROVE, _WEEK),
         UseCase.CREDIT_LINE: UseCaseRule(_P.PARTNERS_CREDIT, _P.PARTNERS_APPROVE, _WEEK),
+        UseCase.PARTNER_KEY: UseCaseRule(_P.PARTNERS_WRITE, _P.PARTNERS_APPROVE, _DAY),
         UseCase.REFUND: UseCaseRule(_P.SALES_REFUND, _P.SALES_APPROVE, _WEEK),
         UseCase.REPLACEMENT: UseCaseRule(_P.SALES_REPLACE, _P.SALES_APPROVE, _DAY),
         UseCase.FREE_TOKEN: UseCaseRule(_P.TOKENS_FREE, _P.TOKENS_APPROVE, _DAY),

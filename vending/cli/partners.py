@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from vending.approvals.errors import ApprovalRequiredError
 from vending.cli.access import acting, acting_operator, needs
 from vending.cli.arguments import parse_amount, parse_currency
 from vending.cli.context import DataOption, opened_database
@@ -15,9 +16,11 @@ from vending.partners.service import (
     add_partner,
     change_status,
     issue_api_key,
+    issue_approved_api_key,
     list_api_keys,
     list_partners,
     load_partner_by_name,
+    propose_api_key,
     propose_credit_line,
     revoke_api_key,
     set_credit_line,
@@ -27,6 +30,9 @@ from vending.values.identifiers import ApprovalId
 
 app: Final = typer.Typer(help="Partners and their API keys.", no_args_is_help=True)
 NO_LINE: Final = "none"
+ApprovalOption = Annotated[
+    uuid.UUID | None, typer.Option("--approval", help="Id of the approval that allows it.")
+]
 NameArgument = Annotated[str, typer.Argument(help="Name of the partner.")]
 
 
@@ -61,12 +67,41 @@ def add(
 
 @app.command("key")
 @needs(Permission.PARTNERS_WRITE)
-def add_key(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Make another API key for a partner, such as for a rotation, and print it, once."""
+def add_key(
+    name: NameArgument,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; shown to who approves.")
+    ] = "another API key",
+    approval: ApprovalOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make another API key for a partner, such as for a rotation, and print it, once.
+
+    For a partner that has a credit line or has paid ahead it takes two people: without
+    --approval, ask for the approval.
+    """
+    clock = SystemClock()
     with opened_database(data) as (_, database):
         with database.read() as connection:
             partner = load_partner_by_name(connection, name)
-        issued = issue_api_key(database, partner.id, by=acting(), clock=SystemClock())
+        if approval is None:
+            try:
+                issued = issue_api_key(database, partner.id, by=acting(), clock=clock)
+            except ApprovalRequiredError:
+                asked = propose_api_key(
+                    database, partner.id, by=acting_operator(), reason=reason, clock=clock
+                )
+                print_document({"approval": str(asked.id)}, as_json=as_json)
+                return
+        else:
+            issued = issue_approved_api_key(
+                database,
+                partner.id,
+                by=acting_operator(),
+                approval_id=ApprovalId(approval),
+                clock=clock,
+            )
     print_document({"partner": partner.name, "api_key": issued.secret_text}, as_json=as_json)
 
 
@@ -148,9 +183,7 @@ def change_credit_line(
         str, typer.Option("--line", help="The most it may owe, as 5000.00; `none`: no limit.")
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why; shown to who approves.")],
-    approval: Annotated[
-        uuid.UUID | None, typer.Option("--approval", help="Id of the approval that allows it.")
-    ] = None,
+    approval: ApprovalOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:

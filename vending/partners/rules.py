@@ -8,6 +8,7 @@ guessable passwords, and would cost every sale.
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
@@ -16,7 +17,7 @@ from vending.ledger.model import MINOR_MAX, Account, AccountKind, account_code
 from vending.partners.errors import CreditLineInvalidError, UnauthenticatedError
 from vending.partners.model import APIKey, IssuedAPIKey, Partner
 from vending.values.identifiers import PartnerId
-from vending.values.money import Currency
+from vending.values.money import Currency, Money
 
 PREFIX_SIZE_BYTES: Final = 6
 SECRET_SIZE_BYTES: Final = 32
@@ -98,8 +99,26 @@ def partner_account(partner_id: PartnerId, currency: Currency, line_minor: int |
     return partner_line(partner_id, currency, line_minor)
 
 
-def credit_line_act(partner: Partner, line_minor: int | None) -> Act:
-    """Return what two people agree to: from this line to that one."""
+def can_sell(partner: Partner, owed: Money) -> bool:
+    """Return whether a key of the partner sells at once: it has a line, or money paid ahead."""
+    return partner.credit_line_minor != 0 or owed.minor < 0
+
+
+def api_key_act(partner: Partner) -> Act:
+    """Return what two people agree to: a key that sells up to this line."""
+    return Act(
+        UseCase.PARTNER_KEY,
+        f"partner:{partner.id}",
+        {
+            "name": partner.name,
+            "currency": partner.currency.code,
+            "line_minor": partner.credit_line_minor,
+        },
+    )
+
+
+def credit_line_act(partner: Partner, line_minor: int | None, keys: Iterable[str]) -> Act:
+    """Return what two people agree to: from this line to that one, for who has these keys."""
     return Act(
         UseCase.CREDIT_LINE,
         f"partner:{partner.id}",
@@ -108,6 +127,7 @@ def credit_line_act(partner: Partner, line_minor: int | None) -> Act:
             "currency": partner.currency.code,
             "from_minor": partner.credit_line_minor,
             "to_minor": line_minor,
+            "keys": sorted(keys),
         },
     )
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vending.approvals.model import Approval
+from vending.approvals.errors import ApprovalRequiredError
+from vending.approvals.model import Act, Approval
 from vending.approvals.service import redeem, request_approval
 from vending.ledger.model import JournalEntry, Posting
 from vending.ledger.service import change_floor, open_accounts, post_entries, read_balances
@@ -26,6 +27,8 @@ from vending.partners.repository import find_names, list_api_keys, load_lines
 from vending.partners.rules import (
     PREFIX_SIZE_BYTES,
     SECRET_SIZE_BYTES,
+    api_key_act,
+    can_sell,
     check_api_key,
     credit_line_act,
     make_api_key,
@@ -49,12 +52,14 @@ __all__ = [
     "change_status",
     "find_names",
     "issue_api_key",
+    "issue_approved_api_key",
     "list_api_keys",
     "list_partners",
     "load_lines",
     "load_owed",
     "load_partner",
     "load_partner_by_name",
+    "propose_api_key",
     "propose_credit_line",
     "revoke_api_key",
     "set_credit_line",
@@ -153,7 +158,8 @@ def propose_credit_line(
     by.require(Permission.PARTNERS_CREDIT)
     require_line(line_minor)
     with database.unit_of_work() as uow:
-        act = credit_line_act(load_partner(uow.connection, partner_id), line_minor)
+        partner = load_partner(uow.connection, partner_id)
+        act = _credit_line_act(uow.connection, partner, line_minor, clock)
         approval = request_approval(uow.connection, by, act, reason=reason, clock=clock)
         uow.commit()
     return approval
@@ -182,10 +188,8 @@ def set_credit_line(
     by.require(Permission.PARTNERS_CREDIT)
     require_line(line_minor)
     with database.unit_of_work() as uow:
-        partner = repository.lock_partner(uow.connection, partner_id)
-        if partner is None:
-            raise PartnerNotFoundError(str(partner_id))
-        act = credit_line_act(partner, line_minor)
+        partner = _lock_partner(uow.connection, partner_id)
+        act = _credit_line_act(uow.connection, partner, line_minor, clock)
         redeem(uow.connection, by, approval_id, act, clock=clock)
         _move_line(uow.connection, partner, line_minor, clock)
         repository.update_credit_line(uow.connection, partner_id, line_minor)
@@ -217,22 +221,62 @@ def load_owed(connection: Connection, partner: Partner) -> Money:
 def issue_api_key(
     database: Database, partner_id: PartnerId, *, by: Actor, clock: Clock
 ) -> IssuedAPIKey:
-    """Make a key for a partner; its secret is in the answer and nowhere else.
+    """Make a key for a partner that can sell nothing yet; one person does it.
+
+    Its secret is in the answer and nowhere else. Who agree on the partner's line see the key.
 
     Raises:
         PartnerNotFoundError: There is none with this id.
+        ApprovalRequiredError: The key would sell at once.
     """
     with database.unit_of_work() as uow:
-        partner = load_partner(uow.connection, partner_id)
-        issued = make_api_key(
-            partner_id,
-            prefix=secrets.token_bytes(PREFIX_SIZE_BYTES),
-            secret=secrets.token_bytes(SECRET_SIZE_BYTES),
-            created_at=clock.now(),
-        )
-        repository.insert_api_key(uow.connection, issued.key)
-        details = {"prefix": issued.key.prefix}
-        record(uow.connection, [_event(by, "partner.key-issued", partner, details)], clock)
+        partner = _lock_partner(uow.connection, partner_id)
+        if can_sell(partner, load_owed(uow.connection, partner)):
+            act = api_key_act(partner)
+            raise ApprovalRequiredError(act.use_case, act.subject)
+        issued = _insert_api_key(uow.connection, partner, by, clock)
+        uow.commit()
+    return issued
+
+
+def propose_api_key(
+    database: Database, partner_id: PartnerId, *, by: SignedIn, reason: str, clock: Clock
+) -> Approval:
+    """Ask for the approval of a key that sells at once.
+
+    Raises:
+        PermissionDeniedError: The operator may not ask.
+        PartnerNotFoundError: There is none with this id.
+        ApprovalContentError: The reason cannot be shown.
+    """
+    by.require(Permission.PARTNERS_WRITE)
+    with database.unit_of_work() as uow:
+        act = api_key_act(load_partner(uow.connection, partner_id))
+        approval = request_approval(uow.connection, by, act, reason=reason, clock=clock)
+        uow.commit()
+    return approval
+
+
+def issue_approved_api_key(
+    database: Database,
+    partner_id: PartnerId,
+    *,
+    by: SignedIn,
+    approval_id: ApprovalId,
+    clock: Clock,
+) -> IssuedAPIKey:
+    """Make a key that sells at once; its secret is in the answer and nowhere else.
+
+    Raises:
+        PermissionDeniedError: The operator may not do it.
+        PartnerNotFoundError: There is none with this id.
+        VendingError: The approval does not allow it.
+    """
+    by.require(Permission.PARTNERS_WRITE)
+    with database.unit_of_work() as uow:
+        partner = _lock_partner(uow.connection, partner_id)
+        redeem(uow.connection, by, approval_id, api_key_act(partner), clock=clock)
+        issued = _insert_api_key(uow.connection, partner, by.actor, clock)
         uow.commit()
     return issued
 
@@ -274,6 +318,36 @@ def authenticate(connection: Connection, presented: str, now: datetime) -> Partn
     if partner.status is PartnerStatus.SUSPENDED:
         raise PartnerSuspendedError(partner.name)
     return partner
+
+
+def _lock_partner(connection: Connection, partner_id: PartnerId) -> Partner:
+    partner = repository.lock_partner(connection, partner_id)
+    if partner is None:
+        raise PartnerNotFoundError(str(partner_id))
+    return partner
+
+
+def _credit_line_act(
+    connection: Connection, partner: Partner, line_minor: int | None, clock: Clock
+) -> Act:
+    now = clock.now()
+    keys = [key for key in list_api_keys(connection, partner.id) if key.is_valid(now)]
+    return credit_line_act(partner, line_minor, [key.prefix for key in keys])
+
+
+def _insert_api_key(
+    connection: Connection, partner: Partner, by: Actor, clock: Clock
+) -> IssuedAPIKey:
+    issued = make_api_key(
+        partner.id,
+        prefix=secrets.token_bytes(PREFIX_SIZE_BYTES),
+        secret=secrets.token_bytes(SECRET_SIZE_BYTES),
+        created_at=clock.now(),
+    )
+    repository.insert_api_key(connection, issued.key)
+    details = {"prefix": issued.key.prefix}
+    record(connection, [_event(by, "partner.key-issued", partner, details)], clock)
+    return issued
 
 
 def _move_line(

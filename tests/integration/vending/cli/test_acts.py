@@ -88,6 +88,17 @@ def test_credit_line(ready: CommandLine) -> None:
     assert ready.json(*none, *approve(ready, asked)).document["credit_line_minor"] is None
 
 
+def test_key_of_a_partner_with_a_line(ready: CommandLine) -> None:
+    ready.json("partners", "add", "Corner Shop", "--currency", "KES")
+    line = ("partners", "credit-line", "Corner Shop", "--line", "5000.00", "--reason", "risk")
+    ready.json(*line, *approve(ready, ready.json(*line).document["approval"]))
+    told = ready.json("partners", "key", "Corner Shop").document
+    assert set(told) == {"approval"}
+    key = ("partners", "key", "Corner Shop", *approve(ready, told["approval"]))
+    assert ready.json(*key).document["api_key"].startswith("pk_")
+    assert ready.json(*key).error == "approval_used"
+
+
 def test_disconnection_outside_the_rule(ready: CommandLine) -> None:
     command = ("commands", "disconnect", PAN, "--reason", "bypass found")
     assert ready.json(*command).error == "disconnection_outside_rule"
