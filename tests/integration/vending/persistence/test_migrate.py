@@ -125,8 +125,9 @@ def test_two_migrators_do_each_step_once(empty_database: Database) -> None:
 
 
 def test_steps_back_are_counted_from_where_one_is(database: Database) -> None:
+    head = int(migrate.head_revision())
     migrate.downgrade(database, "-2")
-    assert migrate.current_revision(database) == "0011"
+    assert migrate.current_revision(database) == f"{head - 2:04}"
     with pytest.raises(CommandError):
         migrate.downgrade(database, "-99")
 
