@@ -9,6 +9,7 @@ from tests.support.campaign_meters import Acceptor, Round
 from tests.support.campaigns import Fleet
 from tests.support.deliveries import Plan
 from tests.support.people import approve, sign_in_as
+from tests.support.policies import set_policies
 from tests.support.slow_security_module import Fault, SlowSecurityModule
 from tests.support.token_orders import approved, give, order
 from tests.support.vending_keys import DUTK_1993
@@ -19,6 +20,7 @@ from vending.campaigns.service.reports import report, tell_meter
 from vending.meters.model import MeterFilter
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
+from vending.policies.model import PolicyName
 from vending.sales.model import ReplacementReason, ReplacementRequest
 from vending.sales.service.replacements import propose_replacement, replace_token
 from vending.sts import BaseDate
@@ -36,6 +38,8 @@ ROLLOVER = CampaignTarget(krn=2, base_date=BaseDate.Y2014)
 
 @pytest.fixture
 def desk(fleet: Fleet) -> TokenDesk:
+    """One person may replace any token."""
+    set_policies(fleet.database, fleet.clock, {PolicyName.REPLACEMENT_LIMIT_WH: ANY_WH})
     return fleet.shop.container().token_desk
 
 
@@ -89,6 +93,7 @@ def test_token_sold_before_the_set_is_replaced_under_the_new_key(
 def test_large_replacement_is_approved_under_the_key_it_is_made_under(
     fleet: Fleet, desk: TokenDesk, clerk: SignedIn
 ) -> None:
+    set_policies(fleet.database, fleet.clock, {PolicyName.REPLACEMENT_LIMIT_WH: 0})
     fleet.shop.issue("before")
     fleet.run()
     with fleet.database.read() as connection:
