@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from vending.audit.model import Head
+
 CUSTODIANS_MIN: Final = 2
 CUSTODIANS_MAX: Final = 5
 
@@ -126,14 +128,41 @@ class StatedSale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostAudit:
+    """How far the lost installation's audit chain had got, by the heads it exported."""
+
+    restored_head: Head | None
+    """Of the last position that was restored; None: none was sealed."""
+    newest_head: Head | None
+    """The newest that our chain does not have; None: it has all that were exported."""
+    checked_count: int
+    """Heads that bear our signature."""
+    refused_count: int
+    refused: tuple[str, ...]
+    """Where the first lines are that are no head of ours."""
+    differing: tuple[int, ...]
+    """First positions before the loss at which our chain has another link than was signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """What may be missing, as far as it is known."""
 
     restoration: Restoration
-    audit_from: int
-    audit_to: int | None
-    """The last position that was exported before the loss; None: not told."""
+    lost_audit: LostAudit | None
+    """None: no exported heads were shown."""
     unknown: tuple[StatedSale, ...]
     """Sales that partners state and the database does not know."""
     marked_meters: int
     marked_partners: int
+
+    @property
+    def audit_from(self) -> int:
+        """Return the first position of the audit log that was not restored."""
+        return self.restoration.audit_position + 1
+
+    @property
+    def audit_to(self) -> int | None:
+        """Return the last position that is known to be missing; None: none is known to be."""
+        newest = None if self.lost_audit is None else self.lost_audit.newest_head
+        return None if newest is None else newest.position

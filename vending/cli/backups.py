@@ -10,6 +10,7 @@ import typer
 from typer._click.core import Context
 from typer.core import TyperGroup
 
+from vending.audit.service.keys import load_keys
 from vending.backups.custodian_keys import (
     CustodianKey,
     create_key_file,
@@ -17,14 +18,15 @@ from vending.backups.custodian_keys import (
     name_in_key_file,
     parse_public_key,
 )
-from vending.backups.model import BackupReport, Custodian, Restoration
+from vending.backups.model import BackupReport, Custodian, Gap, Restoration
 from vending.backups.service import custodians, gap, making, reading, restoring
 from vending.backups.service.restoring import RestoreTarget
 from vending.bootstrap import open_database, unlock_of
 from vending.cli.access import acting, acting_operator, host, needs
 from vending.cli.arguments import ArgumentInvalidError
 from vending.cli.context import DataOption, opened_container, opened_database, read_settings
-from vending.cli.output import JsonOption, print_document, print_note
+from vending.cli.output import JsonOption, Row, print_document, print_note
+from vending.keystore.sealing import Purpose
 from vending.keystore.unlocking import KeyFile, Passphrase, Unlock
 from vending.operators.permissions import Permission
 from vending.partners.service import load_partner_by_name
@@ -307,9 +309,9 @@ def show_gap(
         Path | None, typer.Option("--statement", help="CSV of a partner's receipts.")
     ] = None,
     partner: Annotated[str | None, typer.Option("--partner", help="Whose statement it is.")] = None,
-    exported_position: Annotated[
-        int | None,
-        typer.Option("--heads-position", help="Position of the newest exported audit head."),
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", help="Exported audit heads of what was lost: a file or a folder."),
     ] = None,
     settled: Annotated[
         str | None,
@@ -328,6 +330,7 @@ def show_gap(
         option, wanted = "--statement", "--statement and --partner go together"
         raise ArgumentInvalidError(option, str(statement or ""), wanted=wanted)
     with opened_database(data) as (_, database):
+        exported = None if heads is None else _exported_heads(heads, data)
         if statement is not None and partner is not None:
             with database.read() as connection:
                 partner_id = load_partner_by_name(connection, partner).id
@@ -338,14 +341,13 @@ def show_gap(
             if not gap.settle(database, kind, subject, by=acting(), clock=clock):
                 option, wanted = "--settled", "no such mark waits; the report lists them"
                 raise ArgumentInvalidError(option, settled, wanted=wanted)
-        found = gap.describe_gap(database, exported_position=exported_position)
+        found = gap.describe_gap(database, exported=exported)
         marks = gap.list_marks(database)
     unknown = [each.receipt_number for each in found.unknown]
     print_document(
         {
             **_restoration_row(found.restoration),
-            "audit_positions_missing_from": found.audit_from,
-            "audit_positions_missing_to": found.audit_to,
+            **_lost_audit_row(found, as_json=as_json),
             "unknown_receipts": unknown if as_json else ", ".join(unknown),
             "to_reconcile": [f"{kind}:{subject}" for kind, subject in marks]
             if as_json
@@ -353,6 +355,36 @@ def show_gap(
         },
         as_json=as_json,
     )
+
+
+def _exported_heads(path: Path, data: Path | None) -> gap.ExportedHeads:
+    """Return the exported heads with the key that signed them, which the backup has as well."""
+    with opened_container(data) as container, container.database.read() as connection:
+        keys = load_keys(connection, container.store.sealer(Purpose.AUDIT_KEYS))
+        return gap.ExportedHeads(path, keys.public_key)
+
+
+def _lost_audit_row(found: Gap, *, as_json: bool) -> Row:
+    row: dict[str, object] = {
+        "audit_positions_missing_from": found.audit_from,
+        "audit_positions_missing_to": found.audit_to,
+    }
+    lost = found.lost_audit
+    if lost is None:
+        return row
+    newest, restored = lost.newest_head, lost.restored_head
+    missing = 0 if newest is None else newest.position - found.audit_from + 1
+    return row | {
+        "audit_entries_missing": missing,
+        "audit_restored_until": restored.sealed_at.isoformat() if restored else None,
+        "audit_lost_until": newest.sealed_at.isoformat() if newest else None,
+        "heads_with_our_signature": lost.checked_count,
+        "heads_refused": lost.refused_count,
+        "heads_refused_at": list(lost.refused) if as_json else "; ".join(lost.refused),
+        "heads_differing_at": list(lost.differing)
+        if as_json
+        else ", ".join(str(position) for position in lost.differing),
+    }
 
 
 def _target(settings: Settings, unlock: Unlock, database: Database) -> RestoreTarget:

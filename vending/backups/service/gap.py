@@ -1,7 +1,7 @@
 """Names what a restoration has lost, as far as anybody outside the database can tell.
 
 The database cannot know what it never saw. Two witnesses are outside it: the exported heads of
-the audit chain, whose newest position says how many acts were recorded before the loss, and the
+the audit chain, the newest of which says how far it had got before the loss, and the
 statements of partners, whose receipts are held against the sales there are.
 
 A sale that only a partner knows is written down, its meter and partner are marked until somebody
@@ -12,14 +12,17 @@ and issue a second token for one payment.
 import csv
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
+from vending.audit.rules import PublicKey
 from vending.backups import repository
 from vending.backups.errors import RestorationNotFoundError, StatementInvalidError
 from vending.backups.model import Gap, Restoration, StatedSale
+from vending.backups.service.lost_audit import find_lost_audit
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.engine import Database
 from vending.persistence.idempotency import Answer, Claim, Fresh, claim, store_answers
@@ -34,19 +37,37 @@ _CLOSED: Final = 409
 _ROWS_AT_ONCE: Final = 500
 
 
-def describe_gap(database: Database, *, exported_position: int | None = None) -> Gap:
-    """Return what the last restoration may have lost; `exported_position` is the newest head's.
+@dataclass(frozen=True, slots=True)
+class ExportedHeads:
+    """Heads of the lost installation: a file of them or a folder, and the key that checks them."""
+
+    path: Path
+    public_key: PublicKey
+
+
+def describe_gap(database: Database, *, exported: ExportedHeads | None = None) -> Gap:
+    """Return what the last restoration may have lost.
 
     Raises:
         RestorationNotFoundError: Nothing was ever restored here.
+        HeadsFileError: The exported heads cannot be read, or there are none.
     """
     with database.read() as connection:
         done = _load(connection)
+        lost_audit = (
+            None
+            if exported is None
+            else find_lost_audit(
+                connection,
+                exported.path,
+                public_key=exported.public_key,
+                restored_position=done.audit_position,
+            )
+        )
         marks = repository.count_marks(connection, done.id)
         return Gap(
             restoration=done,
-            audit_from=done.audit_position + 1,
-            audit_to=exported_position,
+            lost_audit=lost_audit,
             unknown=tuple(repository.list_lost_sales(connection, done.id)),
             marked_meters=marks.get("meter", 0),
             marked_partners=marks.get("partner", 0),
