@@ -34,7 +34,9 @@ from vending.sts.security_module import LineBuffer, decode_answer, encode_reques
 TURN_ANSWERS: Final = 3
 """One turn, of several exchanges, lasts at most as long as so many answers may take."""
 _READ_SIZE_BYTES: Final = 512
-_LOCK_POLL_S: Final = 0.01
+LOCK_POLL_S: Final = 0.01
+_REST_S: Final = 3 * LOCK_POLL_S
+"""Left free after a turn, so that another process that polls for the line gets it."""
 _LINES_DROPPED_MAX: Final = 64
 """A module that talks without end is not settled by listening on."""
 
@@ -53,6 +55,7 @@ class ModuleLine:
         self._timeout_s = timeout_s
         self._timer = timer
         self._ends_s = 0.0
+        self._rests_until_s = 0.0
         self._probes: list[Request] = [
             IdentificationRequest(),
             KeyAttributesRequest(register=probe_register),
@@ -77,11 +80,13 @@ class ModuleLine:
             ModuleBusyError: Another process had it all the time.
             ModuleUnavailableError: Nothing is at the other end.
         """
+        if (rest_s := self._rests_until_s - self._timer.now_s()) > 0:
+            self._timer.wait(rest_s)
         begun_s = self._timer.now_s()
         while not self._is_opened():
             if self._timer.now_s() - begun_s >= self._timeout_s:
                 raise ModuleBusyError
-            self._timer.wait(_LOCK_POLL_S)
+            self._timer.wait(LOCK_POLL_S)
         self._ends_s = self._timer.now_s() + TURN_ANSWERS * self._timeout_s
         self._is_settled = False
         was_away, self._was_away = self._was_away, False
@@ -90,6 +95,7 @@ class ModuleLine:
     def end_turn(self) -> None:
         """Let others have the line."""
         self._stream.close()
+        self._rests_until_s = self._timer.now_s() + _REST_S
 
     def _is_opened(self) -> bool:
         try:

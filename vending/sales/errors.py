@@ -4,6 +4,7 @@ VendingError
 ├── IdempotencyKeyReusedError   the key was used with another body
 ├── SaleInFlightError           the key's first request is still being worked on
 ├── SaleUnknownError            the sale is open: it was begun and has no token yet
+├── SaleNotAskedError           the security module was busy all the time: nothing was asked of it
 ├── MeterBusyError              another sale of this meter waits for the security module
 ├── QuoteNotFoundError, QuoteExpiredError, QuoteUsedError, QuoteChangedError
 ├── SaleNotFoundError
@@ -61,6 +62,17 @@ class SaleUnknownError(VendingError):
             "the sale is begun and not finished; it is kept and will be finished",
             sale_id=str(sale_id),
         )
+
+
+class SaleNotAskedError(VendingError):
+    """Its turn at the security module never came, so the sale is over and nothing was sold."""
+
+    kind = ErrorKind.REFUSED
+    code = "security_module_not_asked"
+    remedy = "Nothing was sold: sell again in a moment, with a new key."
+
+    def __init__(self) -> None:
+        super().__init__("others had the security module all the time; it was not asked")
 
 
 class MeterBusyError(VendingError):

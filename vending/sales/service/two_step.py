@@ -16,12 +16,13 @@ from vending.custody.errors import IssuingStoppedError
 from vending.custody.model import Stops
 from vending.custody.service.limits import give_back, load_stops
 from vending.errors import Outcome, VendingError
+from vending.keystore.module_errors import ModuleBusyError
 from vending.keystore.port import VendOutcome as MintOutcome
 from vending.observability.logs import get_logger
 from vending.observability.tracing import span
 from vending.persistence.idempotency import Replay, find_answer
 from vending.sales import repository
-from vending.sales.errors import SaleInFlightError, SaleUnknownError
+from vending.sales.errors import SaleInFlightError, SaleNotAskedError, SaleUnknownError
 from vending.sales.model import Declined, Sale, SaleState, VendOutcome, VendRequest
 from vending.sales.service.attempts import attempt
 from vending.sales.service.books import answer_refused_sale, new_issued, post_issued
@@ -35,11 +36,18 @@ from vending.values.identifiers import TariffId
 _logger = get_logger(__name__)
 
 
-def finish_sales(sales: Sequence[Sale], desk: SalesDesk) -> list[VendOutcome]:
-    """Ask the module for the token of each open sale, and write the books of those it made."""
+def finish_sales(
+    sales: Sequence[Sale], desk: SalesDesk, *, are_new: bool = False
+) -> list[VendOutcome]:
+    """Ask the module for the token of each open sale, and write the books of those it made.
+
+    New sales were never asked for: one whose turn does not come is declined, as nothing was sent.
+    """
     if not sales:
         return []
     minted = _mint_unless_stopped(sales, desk)
+    if are_new:
+        minted = [SaleNotAskedError() if isinstance(m, ModuleBusyError) else m for m in minted]
     return [_finish_one(sale, made, desk) for sale, made in zip(sales, minted, strict=True)]
 
 
@@ -141,13 +149,19 @@ def _write(
         tariffs = _load_tariff(connection, sale)
         answers = post_issued(connection, [new_issued(sale, made, desk)], tariffs, desk, now=now)
         return answers[sale.id]
-    if is_passing(made) or made.outcome is Outcome.UNKNOWN:
+    if _stays_open(sale, made):
         repository.move_sale(connection, sale.id, SaleState.UNKNOWN, now=now, reason_code=made.code)
         return Declined(SaleUnknownError(sale.id))
     repository.move_sale(connection, sale.id, SaleState.DECLINED, now=now, reason_code=made.code)
     answer_refused_sale(connection, sale, made, desk, now=now)
     give_back(connection, sale.key_use(), charged_at=sale.created_at)
     return Declined(made)
+
+
+def _stays_open(sale: Sale, made: VendingError) -> bool:
+    if isinstance(made, SaleNotAskedError):
+        return sale.state is SaleState.UNKNOWN  # somebody else has asked meanwhile
+    return is_passing(made) or made.outcome is Outcome.UNKNOWN
 
 
 def _stored_outcome(connection: Connection, sale: Sale, desk: SalesDesk) -> VendOutcome:

@@ -177,7 +177,7 @@ def _sell_fresh(
 
 def _finish(begun: _Begun, desk: SalesDesk) -> dict[int, VendOutcome]:
     """Do what follows the commit of a wave, outside any transaction."""
-    finished = finish_sales(list(begun.opened.values()), desk)
+    finished = finish_sales(list(begun.opened.values()), desk, are_new=True)
     return (
         begun.outcomes
         | dict(zip(begun.opened, finished, strict=True))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import serial
 
 from meter_drivers.transports.port import SystemTimer
 from simulators.faults import Fault
@@ -119,6 +120,17 @@ def test_register_of_another_key_sells_nothing(
     registers[NUMBER] = registers[OTHER_NUMBER]
     assert shop.refuse(shop.request("k1"), desk) == "module_register_mismatch"
     assert count_rows(shop.database)["issued_tokens"] == 1
+    assert find_broken(shop.database) == []
+
+
+def test_line_that_another_process_keeps_ends_the_sale_and_takes_no_money(
+    shop: Shop, desk: SalesDesk, bench: AttachedBench
+) -> None:
+    with serial.Serial(bench.address, exclusive=True):
+        assert shop.refuse(shop.request("k1"), desk) == "security_module_not_asked"
+    assert shop.refuse(shop.request("k1"), desk) == "security_module_not_asked"
+    require_one_right_token(shop, desk, "k2")
+    assert count_rows(shop.database)["issued_tokens"] == 2
     assert find_broken(shop.database) == []
 
 

@@ -15,6 +15,7 @@ from tests.support.slow_security_module import Fault, Hold, Refuse, SlowSecurity
 from vending.errors import Outcome
 from vending.keystore.errors import KeyExpiredError
 from vending.keystore.model import KeyReference
+from vending.keystore.module_errors import ModuleBusyError
 from vending.keystore.port import CreditTokenRequest, VendOutcome
 from vending.persistence.idempotency import Claim, claim
 from vending.sales import repository
@@ -120,6 +121,67 @@ def test_refusal_of_the_module_is_final_and_repeated(
     assert (again.body, again.replayed) == (first.error.problem_bytes(), True)
     assert sale_of("k1").state is SaleState.DECLINED
     assert document_of(shop.sell(shop.request("k2"), desk))["lines"][2]["minor"] == 0
+    assert find_broken(shop.database) == []
+
+
+def test_sale_whose_turn_never_came_is_declined_and_frees_its_meter(
+    shop: Shop, desk: SalesDesk, module: SlowSecurityModule, sale_of: FindSale
+) -> None:
+    module.plan(Refuse(ModuleBusyError()))
+    first = shop.sell(shop.request("k1"), desk)
+    assert isinstance(first, Declined)
+    assert (first.error.code, first.error.outcome) == ("security_module_not_asked", Outcome.NONE)
+    assert not first.error.retryable
+    assert shop.refuse(shop.request("k1"), desk) == "security_module_not_asked"
+    assert sale_of("k1").state is SaleState.DECLINED
+    assert module.served == []
+    assert document_of(shop.sell(shop.request("k2"), desk))
+    assert find_broken(shop.database) == []
+
+
+def test_sale_that_may_have_been_asked_for_is_never_declined_for_want_of_a_turn(
+    shop: Shop, desk: SalesDesk, module: SlowSecurityModule, sale_of: FindSale
+) -> None:
+    module.plan(Fault.LOSE_ANSWER, Refuse(ModuleBusyError()), Refuse(ModuleBusyError()))
+    for _ in range(2):
+        assert shop.refuse(shop.request("k1"), desk) == "sale_outcome_unknown"
+    shop.clock.advance(RESUME)
+    assert resolve_open_sales(desk, limit=10) == 0
+    assert sale_of("k1").state is SaleState.UNKNOWN
+    assert document_of(shop.sell(shop.request("k1"), desk))
+    assert find_broken(shop.database) == []
+
+
+class OvertakenModule(SlowSecurityModule):
+    """Has no turn for the first sale until a worker has asked for it and heard nothing."""
+
+    worker: Callable[[], int] | None = None
+
+    def vend_many(
+        self, requests: Sequence[tuple[KeyReference, CreditTokenRequest]]
+    ) -> list[VendOutcome]:
+        worker, self.worker = self.worker, None
+        if worker is None:
+            return super().vend_many(requests)
+        worker()
+        return [ModuleBusyError() for _ in requests]
+
+
+def test_sale_that_a_worker_asked_for_meanwhile_stays_unknown(
+    shop: Shop, sale_of: FindSale
+) -> None:
+    module = OvertakenModule(shop.desk.security_module)
+    desk = shop.using(module)
+
+    def resume() -> int:
+        shop.clock.advance(RESUME)
+        module.plan(Fault.LOSE_ANSWER)
+        return resolve_open_sales(desk, limit=10)
+
+    module.worker = resume
+    assert shop.refuse(shop.request("k1"), desk) == "sale_outcome_unknown"
+    assert sale_of("k1").state is SaleState.UNKNOWN
+    assert document_of(shop.sell(shop.request("k1"), desk))
     assert find_broken(shop.database) == []
 
 

@@ -13,7 +13,7 @@ from meter_drivers.errors import (
 )
 from vending.keystore.errors import ModuleAnswerLostError, ModuleUnavailableError
 from vending.keystore.module_errors import ModuleBusyError
-from vending.keystore.module_line import LineConfusedError, ModuleLine
+from vending.keystore.module_line import LOCK_POLL_S, LineConfusedError, ModuleLine
 from vending.sts.module_messages import (
     IdentificationAnswer,
     IdentificationRequest,
@@ -131,6 +131,22 @@ def test_line_that_another_process_has_is_waited_for(
     stream.openings.extend([LineBusyError("scripted", "taken")] * 1000)
     with pytest.raises(ModuleBusyError):
         line.begin_turn()
+
+
+def test_line_is_left_free_between_turns_for_as_long_as_another_takes_to_ask(
+    line: ModuleLine, stream: ScriptedStream
+) -> None:
+    """Else a process with many sales would keep it for ever."""
+    line.begin_turn()
+    line.end_turn()
+    ended_s = stream.time.now
+    line.begin_turn()
+    assert stream.time.now - ended_s > LOCK_POLL_S
+    line.end_turn()
+    stream.time.wait(TIMEOUT_S)
+    rested_s = stream.time.now
+    line.begin_turn()
+    assert stream.time.now == rested_s, "nobody waits without need"
 
 
 def test_port_that_is_gone_is_unavailable_and_the_module_was_away(
