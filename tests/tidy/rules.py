@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import lru_cache
 
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 500
@@ -20,11 +21,17 @@ _LEFTOVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 _STANDARD = re.compile(r"IEC 62055|STS \d{3}|RFC \d{4}|FIPS|ISO/IEC 7812|ISO/IEC")
 
 
+@lru_cache(maxsize=4)
+def nodes_of(text: str) -> tuple[ast.AST, ...]:
+    """Every node of a source; the rules ask for one source after the other."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def oversized(text: str) -> list[str]:
     found = []
     if text.count("\n") > MODULE_LINES_MAX:
         found.append(f"module has {text.count(chr(10))} lines, at most {MODULE_LINES_MAX}")
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes_of(text):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             lines = node.end_lineno - node.lineno + 1
@@ -40,7 +47,7 @@ def is_exact_code(name: str) -> bool:
 
 def floats(text: str) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes_of(text):
         match node:
             case ast.Name(id="float"):
                 found.append(f"line {node.lineno}: float")
@@ -56,7 +63,7 @@ def floats(text: str) -> list[str]:
 def commits(text: str) -> list[str]:
     return [
         f"line {node.lineno}: .commit("
-        for node in ast.walk(ast.parse(text))
+        for node in nodes_of(text)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "commit"
@@ -64,8 +71,11 @@ def commits(text: str) -> list[str]:
     ]
 
 
-def cites_a_standard(text: str) -> bool:
-    return _STANDARD.search(ast.get_docstring(ast.parse(text)) or "") is not None
+def uncited(text: str) -> list[str]:
+    module = nodes_of(text)[0]
+    assert isinstance(module, ast.Module)
+    cited = _STANDARD.search(ast.get_docstring(module) or "")
+    return [] if cited else ["names no standard"]
 
 
 def bare_silencers(text: str) -> list[str]:
@@ -80,15 +90,19 @@ def leftovers(text: str) -> list[str]:
     return [match[0] for match in _LEFTOVER.finditer(text)]
 
 
-def foreign_tables(name: str, text: str) -> list[str]:
-    """Imports of another feature's `tables` or `repository`; `reports` alone reads them all."""
+def foreign_imports(text: str) -> list[str]:
+    """Imports of the `tables` or the `repository` of a feature, by name."""
+    return [
+        node.module
+        for node in nodes_of(text)
+        if isinstance(node, ast.ImportFrom)
+        and node.module is not None
+        and node.module.startswith("vending.")
+        and node.module.endswith((".tables", ".repository"))
+    ]
+
+
+def foreign_tables(name: str, imported: list[str]) -> list[str]:
+    """Of these imports, those that are another feature's than the module's."""
     own = ".".join(name.split("/")[:2])
-    found = []
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.ImportFrom) or node.module is None:
-            continue
-        module = node.module
-        is_inner = module.endswith((".tables", ".repository"))
-        if is_inner and module.startswith("vending.") and not module.startswith(f"{own}."):
-            found.append(f"line {node.lineno}: {module}")
-    return found
+    return [module for module in imported if not module.startswith(f"{own}.")]

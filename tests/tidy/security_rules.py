@@ -3,6 +3,8 @@
 import ast
 from collections.abc import Iterator
 
+from tests.tidy.rules import nodes_of
+
 CRYPTOGRAPHIC = frozenset(
     {"argon2", "cryptography", "hashlib", "hmac", "joserfc", "pkcs11", "pyotp", "webauthn"}
 )
@@ -18,12 +20,8 @@ _PATTERN_TAKERS = frozenset(
 )
 
 
-def _nodes(text: str) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(text))
-
-
 def _imports(text: str) -> Iterator[tuple[int, str]]:
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -79,7 +77,7 @@ def built_sql(text: str) -> list[str]:
     """SQL that is put together from values."""
     return [
         f"line {node.lineno}: SQL is built"
-        for node in _nodes(text)
+        for node in nodes_of(text)
         if isinstance(node, ast.Call)
         and _name_of(node) in _SQL_TAKERS
         and node.args
@@ -94,7 +92,7 @@ def made_code(text: str) -> list[str]:
         for line, name in _imports(text)
         if name.split(".")[0] in _OBJECT_READERS
     ]
-    for node in _nodes(text):
+    for node in nodes_of(text):
         match node:
             case ast.Call(func=ast.Name(id=name)) if name in _CODE_MAKERS:
                 found.append(f"line {node.lineno}: {name}(")
@@ -116,7 +114,7 @@ def started_processes(text: str) -> list[str]:
     ]
     return found + [
         f"line {node.lineno}: os.{node.attr}"
-        for node in _nodes(text)
+        for node in nodes_of(text)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "os"
@@ -128,7 +126,7 @@ def built_patterns(text: str) -> list[str]:
     """Regular expressions that are put together from values."""
     return [
         f"line {node.lineno}: a pattern is built"
-        for node in _nodes(text)
+        for node in nodes_of(text)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
@@ -143,6 +141,6 @@ def weak_randomness(text: str) -> list[str]:
     return [f"line {line}: imports {name}" for line, name in _imports(text) if name == "random"]
 
 
-def cryptography_in(text: str) -> set[str]:
+def cryptography_in(text: str) -> list[str]:
     """Return the packages of cryptography that the module imports."""
-    return {name.split(".")[0] for _, name in _imports(text)} & CRYPTOGRAPHIC
+    return sorted({name.split(".")[0] for _, name in _imports(text)} & CRYPTOGRAPHIC)

@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.tidy import security_rules as rules
+from tests.tidy import survey
+from tests.tidy.survey import PRODUCT, ROOT, Rule, relative
 
-ROOT = Path(__file__).parents[2]
-SOURCES = sorted(
-    path for package in ("vending", "meter_drivers") for path in (ROOT / package).rglob("*.py")
-)
+SOURCES = [path for path in PRODUCT if not relative(path).startswith("simulators/")]
 INVENTORY = (ROOT / "docs/security/cryptography.md").read_text("utf-8")
 NAMES_CONSTANT = frozenset(
     {
@@ -26,20 +24,9 @@ PATTERNS_OF_WIDTHS = frozenset({"vending/sts/module_messages.py"})
 """Makes the patterns of its table of fields from their widths, when it is loaded."""
 
 
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def breaches(
-    rule: Callable[[str], list[str]], excepted: frozenset[str] = frozenset()
-) -> dict[str, list[str]]:
-    """What the rule finds, by file; one test a rule, as a test a file would cost a minute."""
-    found = {
-        relative(path): rule(path.read_text("utf-8"))
-        for path in SOURCES
-        if relative(path) not in excepted
-    }
-    return {name: lines for name, lines in found.items() if lines}
+def breaches(rule: Rule, excepted: frozenset[str] = frozenset()) -> dict[str, list[str]]:
+    found = survey.breaches(rule, SOURCES)
+    return {name: lines for name, lines in found.items() if name not in excepted}
 
 
 def test_there_are_sources() -> None:
@@ -77,7 +64,7 @@ def test_product_is_python_alone() -> None:
 
 
 def test_cryptography_is_where_the_inventory_says() -> None:
-    users = {relative(path) for path in SOURCES if rules.cryptography_in(path.read_text("utf-8"))}
+    users = set(breaches(rules.cryptography_in))
     named = set(re.findall(r"`((?:vending|meter_drivers)/[\w/]+(?:\.py)?)`", INVENTORY))
     uncovered = {
         user
@@ -114,8 +101,8 @@ def test_rule_fires_for_a_breach_and_passes_what_is_fine(
 
 
 def test_use_of_cryptography_is_seen() -> None:
-    assert rules.cryptography_in("from cryptography.hazmat import x\nimport hmac") == {
+    assert rules.cryptography_in("from cryptography.hazmat import x\nimport hmac") == [
         "cryptography",
         "hmac",
-    }
+    ]
     assert not rules.cryptography_in("import json")
