@@ -16,7 +16,7 @@ def test_every_meter_gets_a_set_that_changes_it(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -152,6 +152,7 @@ def test_attached_module_needs_no_key_here(settings: Settings, fixed_clock: Fixe
                 update={
                     "security_module": "attached",
                     "module_port": bench.address,
+                    "module_timeout_ms": 60_000,
                     "module_registers": f"{SETTINGS[0].number}=201457/1/2/2014",
                 }
             ),

@@ -194,7 +194,7 @@ def test_person_links_two_accounts_at_once_and_gets_one(
             with pytest.raises(TimeoutError):
                 second.result(timeout=1)
             uow.commit()
-        assert second.result(timeout=20) == "linked"
+        assert second.result(timeout=100) == "linked"
     assert desk.openid is not None
     desk.openid.close()
 
