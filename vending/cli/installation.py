@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from alembic.util import CommandError
@@ -20,16 +20,21 @@ from vending.keystore.choosing import token_of
 from vending.keystore.errors import KeyStoreExistsError
 from vending.keystore.service import create_store
 from vending.keystore.unlocking import KeyFile, Passphrase, TokenUnlock, Unlock
+from vending.operators.errors import CustodiansWantedError
 from vending.operators.model import Invitation, NewOperator
 from vending.operators.service.accounts import (
     FIRST_ADMINISTRATORS,
     create_first_administrators,
     list_operators,
+    were_two_administrators,
 )
 from vending.persistence import migrate
 from vending.persistence.engine import Database, create_database
 from vending.settings import Settings
 from vending.values.clock import Clock, SystemClock
+
+AUDIT_LOG_REVISION: Final = "0006"
+"""Brought the audit log, which says who was administrator."""
 
 
 class DataFolderError(VendingError):
@@ -206,18 +211,33 @@ def migrate_tables(
     down: Annotated[
         bool, typer.Option("--down", help="Go back to the revision; rows of later tables are lost.")
     ] = False,
+    custodian: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--custodian",
+            help="To go back where two administrators were: key file of a custodian, twice.",
+        ),
+    ] = None,
+    passphrase_file: PassphraseOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the tables of the database to the revision of this release.
 
+    Going back takes rows away, such as operators, approvals and policies: once two administrators
+    were active, it takes the keys of two custodians of backups.
+
     Raises:
+        CustodiansWantedError: Two were at work here, and no custodians are there to see it.
         RevisionUnknownError: This release has no such revision.
     """
     database = open_database(read_settings(data))
     try:
         try:
             if down:
+                is_witnessed = _see_custodians(database, custodian or [], passphrase_file or [])
+                if not is_witnessed and _were_two_at_work(database):
+                    raise CustodiansWantedError
                 migrate.downgrade(database, revision)
             else:
                 migrate.upgrade(database, revision)
@@ -226,6 +246,14 @@ def migrate_tables(
         print_document({"schema": migrate.current_revision(database)}, as_json=as_json)
     finally:
         database.close()
+
+
+def _were_two_at_work(database: Database) -> bool:
+    """Return whether two administrators were active; before the audit log was, nobody was."""
+    if (migrate.current_revision(database) or "") < AUDIT_LOG_REVISION:
+        return False
+    with database.read() as connection:
+        return were_two_administrators(connection)
 
 
 def _make_folder(folder: Path) -> None:

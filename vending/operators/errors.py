@@ -101,7 +101,7 @@ class CustodiansWantedError(VendingError):
     )
 
     def __init__(self) -> None:
-        super().__init__("another administrator takes the keys of two custodians of backups")
+        super().__init__("alone with the machine it takes the keys of two custodians of backups")
 
 
 class OwnAccountError(VendingError):

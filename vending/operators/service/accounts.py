@@ -131,8 +131,7 @@ def create_first_administrators(
     with database.unit_of_work() as uow:
         administrators = accounts.list_operators_with_role(uow.connection, Role.ADMINISTRATOR)
         _require_two_people(administrators, people)
-        once_count = accounts.count_once_administrators(uow.connection)
-        if once_count >= FIRST_ADMINISTRATORS and not witnessed:
+        if were_two_administrators(uow.connection) and not witnessed:
             raise CustodiansWantedError
         names = {new.name for new in people}
         for operator in administrators:
@@ -142,6 +141,11 @@ def create_first_administrators(
         invitations = [_appoint(uow.connection, by, new, clock) for new in people]
         uow.commit()
     return invitations
+
+
+def were_two_administrators(connection: Connection) -> bool:
+    """Return whether two were at work here once, so that nobody is alone with the machine."""
+    return accounts.count_once_administrators(connection) >= FIRST_ADMINISTRATORS
 
 
 def lock(database: Database, by: SignedIn, operator_id: OperatorId, *, clock: Clock) -> Operator:

@@ -7,6 +7,7 @@ from vending.backups.model import Custodian
 from vending.operators.model import OperatorState
 from vending.operators.repository import accounts
 from vending.operators.service.accounts import list_operators
+from vending.persistence import migrate
 from vending.persistence.audit import AuditEvent, record
 from vending.values.actor import Actor, ActorKind
 from vending.values.clock import SystemClock
@@ -76,6 +77,13 @@ def test_only_custodians_of_here_see_another_administrator_made(shell: CommandLi
     assert shell.json(*more, *options[0], *options[2]).error == "custodian_not_found"
     made = shell.json(*more, *options[0], *options[1]).document["administrators"]
     assert [one["operator"] for one in made] == ["carol"]
+
+    back = ("migrate", "0006", "--down")  # from here on, nobody would have been here
+    assert shell.json(*back).error == "custodians_wanted"
+    assert shell.json(*back, *options[0]).error == "custodian_count"
+    assert shell.json("migrate").document == {"schema": migrate.head_revision()}
+    assert shell.json(*back, *options[0], *options[1]).document == {"schema": "0006"}
+    assert shell.json("migrate", "base", "--down").error == "custodians_wanted"
 
 
 def test_what_is_no_backup_restores_nothing(shell: CommandLine) -> None:
