@@ -19,6 +19,12 @@ from vending.values.identifiers import OperatorId
 
 NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,63}")
 PERSON_LENGTH_MAX: Final = 120
+_SHOWS_NOTHING: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point of Unicode, and the empty Braille pattern."""
 LABEL_LENGTH_MAX: Final = 60
 
 
@@ -68,7 +74,8 @@ class Operator:
                 field="name", wanted="a small letter, then 1 to 63 of a-z 0-9 . _ -"
             )
         is_clean = self.person.isprintable() and self.person == self.person.strip()
-        if not (is_clean and 1 <= len(self.person) <= PERSON_LENGTH_MAX):
+        is_seen = bool(person_key(self.person))
+        if not (is_clean and is_seen and len(self.person) <= PERSON_LENGTH_MAX):
             raise OperatorInvalidError(
                 field="person",
                 wanted=f"1 to {PERSON_LENGTH_MAX} printable characters, no space at either end",
@@ -103,8 +110,13 @@ class Invitation:
 
 
 def person_key(person: str) -> str:
-    """Return the person in the form in which two are compared: case, width and spacing apart."""
-    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
+    """Return the person in the form in which two are compared: case, width and spacing apart.
+
+    What shows nothing is taken away, so that two names that look alike for it are one person
+    (Unicode, 3.13.3: toNFKC_Casefold).
+    """
+    shown = _SHOWS_NOTHING.sub("", unicodedata.normalize("NFKC", person)).casefold()
+    return " ".join(unicodedata.normalize("NFKC", shown).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

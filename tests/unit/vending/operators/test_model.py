@@ -13,6 +13,10 @@ from vending.operators.model import person_key
         "Amina\u00a0Wanjiru",
         "\uff21mina Wanjiru",
         " Amina Wanjiru ",
+        "Amina\ufe0f Wanjiru",
+        "Am\u034fina Wanjiru",
+        "Amina\u3164 Wanjiru",
+        "Amina Wanjiru\U000e0101",
     ],
 )
 def test_one_person_is_one_person_however_written(other: str) -> None:
