@@ -5,6 +5,7 @@ to store it: a slow hash protects what can be guessed.
 """
 
 import hashlib
+import ipaddress
 import re
 import uuid
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ FREE_FAILURES: Final = 5
 """Of an account: a person mistypes."""
 FREE_FAILURES_OF_SOURCE: Final = 20
 """Of an address: an office of many people may share one."""
+SOURCE_PREFIX_BITS: Final = 64
+"""Of an IPv6 address: within it, a caller takes another address for each attempt at will."""
 WAIT_MAX: Final = timedelta(minutes=15)
 """However many there were: the next attempt is never further away."""
 FORGOTTEN_AFTER: Final = timedelta(hours=24)
@@ -90,8 +93,22 @@ def track_of_account(name: str) -> bytes:
 
 
 def track_of_source(source: str) -> bytes:
-    """Return under what wrong attempts from an address are counted."""
-    return hashlib.sha256(b"source\0" + source.encode(errors="surrogatepass")).digest()
+    """Return under what wrong attempts from an address are counted: an IPv6 one by its network."""
+    network = _network_of(source)
+    return hashlib.sha256(b"source\0" + network.encode(errors="surrogatepass")).digest()
+
+
+def _network_of(source: str) -> str:
+    """Return what one caller has of addresses: of IPv4 one, of IPv6 a /64 (RFC 6177)."""
+    try:
+        address = ipaddress.ip_address(source.partition("%")[0])
+    except ValueError:  # no network address, such as the command line
+        return source
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, SOURCE_PREFIX_BITS), strict=False))
 
 
 def track_of_device(operator_id: uuid.UUID, device_id: uuid.UUID) -> bytes:

@@ -75,3 +75,29 @@ def test_tracks_are_apart() -> None:
     ]
     assert len({*tracks}) == 4
     assert all(len(track) == 32 for track in tracks)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+        ("2001:DB8:1:2::1", "2001:db8:1:2:0::9"),
+        ("fe80::1%eth0", "fe80::2%eth1"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_addresses_that_one_caller_has_at_will_are_one_source(one: str, other: str) -> None:
+    assert rules.track_of_source(one) == rules.track_of_source(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:3::1"),
+        ("192.0.2.7", "192.0.2.8"),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8"),
+        ("command line", "unknown"),
+    ],
+)
+def test_addresses_of_two_callers_are_two_sources(one: str, other: str) -> None:
+    assert rules.track_of_source(one) != rules.track_of_source(other)
