@@ -102,6 +102,18 @@ def update_challenge(
     )
 
 
+def end_challenges(connection: Connection, operator_id: OperatorId, *, at: datetime) -> None:
+    """Use up every step of an operator's that waits."""
+    connection.execute(
+        update(operator_challenges)
+        .where(
+            operator_challenges.c.operator_id == operator_id,
+            operator_challenges.c.used_at.is_(None),
+        )
+        .values(used_at=at)
+    )
+
+
 def count_challenges(connection: Connection, *, now: datetime) -> int:
     """Return how many steps may still be waited for."""
     query = select(func.count()).where(

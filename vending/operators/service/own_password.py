@@ -4,14 +4,14 @@ from vending.operators import rules
 from vending.operators.errors import CodeRefusedError
 from vending.operators.model import SignedIn
 from vending.operators.passwords import check_new_password
-from vending.operators.repository import accounts, sessions
+from vending.operators.repository import accounts, sessions, sign_in
 from vending.operators.service.desk import SignInDesk
 from vending.operators.service.throttling import Counted, count_attempt, take_off
 from vending.persistence.audit import AuditEvent, record
 
 
 def change_password(desk: SignInDesk, by: SignedIn, present: str, new: str) -> None:
-    """Change the operator's own password, and end the other sessions.
+    """Change the operator's own password; other sessions, and sign-ins that wait, end.
 
     Raises:
         SecondFactorStaleError: The second factor was given too long ago.
@@ -42,6 +42,7 @@ def change_password(desk: SignInDesk, by: SignedIn, present: str, new: str) -> N
         ended = sessions.revoke_sessions(
             uow.connection, by.operator_id, at=desk.clock.now(), but=by.session_id
         )
+        sign_in.end_challenges(uow.connection, by.operator_id, at=desk.clock.now())
         event = AuditEvent(by.actor, "password.changed", subject, {"sessions_ended": ended})
         record(uow.connection, [event], desk.clock)
         uow.commit()

@@ -19,7 +19,7 @@ from vending.operators.model import (
     SignInMethod,
 )
 from vending.operators.permissions import Permission
-from vending.operators.repository import accounts, sessions
+from vending.operators.repository import accounts, sessions, sign_in
 from vending.operators.rules import (
     SECRET_BYTES,
     check_session,
@@ -160,8 +160,12 @@ def sign_out(
 
 
 def sign_out_elsewhere(database: Database, by: SignedIn, *, clock: Clock) -> int:
-    """End all of the operator's sessions but the present one; return how many ended."""
+    """End all of the operator's sessions but the present one; return how many ended.
+
+    A sign-in that waits for its second factor ends as well.
+    """
     with database.unit_of_work() as uow:
+        sign_in.end_challenges(uow.connection, by.operator_id, at=clock.now())
         ended = sessions.revoke_sessions(
             uow.connection, by.operator_id, at=clock.now(), but=by.session_id
         )
@@ -190,7 +194,11 @@ def sign_out_everywhere(
 def end_sessions(
     connection: Connection, by: Actor, operator_id: OperatorId, *, clock: Clock
 ) -> int:
-    """End every session of an operator; return how many ended; the caller commits."""
+    """End every session of an operator; return how many ended; the caller commits.
+
+    A sign-in that waits for its second factor ends as well.
+    """
+    sign_in.end_challenges(connection, operator_id, at=clock.now())
     ended = sessions.revoke_sessions(connection, operator_id, at=clock.now())
     event = AuditEvent(by, "session.ended-everywhere", f"operator:{operator_id}", {"count": ended})
     record(connection, [event], clock)

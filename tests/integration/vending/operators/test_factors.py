@@ -34,7 +34,7 @@ from vending.operators.service.factors import (
     renew_recovery_codes,
 )
 from vending.operators.service.own_password import change_password
-from vending.operators.service.sessions import authenticate
+from vending.operators.service.sessions import authenticate, sign_out_elsewhere
 from vending.operators.service.sign_in import begin_sign_in, finish_sign_in
 from vending.operators.tables import operator_authenticators
 
@@ -145,6 +145,20 @@ def test_changed_password_replaces_the_old_and_ends_other_sessions(amina: Person
     with pytest.raises(SignInRefusedError):
         begin_sign_in(amina.desk, "amina", PASSWORD, HERE)
     begin_sign_in(amina.desk, "amina", NEW, HERE)
+
+
+def test_changed_password_ends_what_began_with_the_old_one(amina: Person) -> None:
+    ticket = amina.begin()
+    change_password(amina.desk, amina.signed_in, PASSWORD, NEW)
+    with pytest.raises(ChallengeRefusedError):
+        finish_sign_in(amina.desk, ticket, amina.fresh_code(), HERE)
+
+
+def test_signing_out_elsewhere_ends_what_has_begun_there(amina: Person) -> None:
+    ticket = amina.begin()
+    sign_out_elsewhere(amina.desk.database, amina.signed_in, clock=amina.clock)
+    with pytest.raises(ChallengeRefusedError):
+        finish_sign_in(amina.desk, ticket, amina.fresh_code(), HERE)
 
 
 def test_password_changes_only_with_the_present_one(amina: Person) -> None:

@@ -143,7 +143,8 @@ def test_account_locked_between_the_steps_gets_no_session(amina: Person) -> None
     lock(amina.desk.database, admin, amina.signed_in.operator_id, clock=amina.clock)
     assert refused(finish_sign_in, amina.desk, ticket, code, HERE) == "challenge_refused"
     unlock(amina.desk.database, admin, amina.signed_in.operator_id, clock=amina.clock)
-    finish_sign_in(amina.desk, ticket, code, HERE)
+    assert refused(finish_sign_in, amina.desk, ticket, code, HERE) == "challenge_refused"
+    finish_sign_in(amina.desk, amina.begin(), code, HERE)
 
 
 @pytest.mark.parametrize(
