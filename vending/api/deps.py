@@ -176,14 +176,21 @@ def presented_token(request: Request, credentials: HTTPAuthorizationCredentials 
     """Return the token that came with the request.
 
     Raises:
-        SignInRequiredError: None did.
+        SignInRequiredError: None did, or more than one cookie.
     """
-    presented = (
-        credentials.credentials if credentials is not None else request.cookies.get(SESSION_COOKIE)
-    )
-    if presented is None:
+    presented = [credentials.credentials] if credentials is not None else _session_cookies(request)
+    if len(presented) != 1:  # of two cookies of one name, another site may have planted either
         raise SignInRequiredError
-    return presented
+    return presented[0]
+
+
+def _session_cookies(request: Request) -> list[str]:
+    pairs = [
+        pair.partition("=")
+        for text in request.headers.getlist("cookie")
+        for pair in text.split(";")
+    ]
+    return [value.strip() for name, _, value in pairs if name.strip() == SESSION_COOKIE]
 
 
 def require_same_site(request: Request) -> None:

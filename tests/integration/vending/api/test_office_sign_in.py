@@ -237,6 +237,20 @@ def test_bearer_token_goes_before_the_cookie(office: Office) -> None:
     assert office.client.get(f"{OFFICE}/account", headers=headers).status_code == 401
 
 
+@pytest.mark.parametrize("between", ["; ", ";", "; other=1; "])
+def test_two_session_cookies_are_none(office: Office, between: str) -> None:
+    office.sign_in(keep="cookie")
+    own = f"{SESSION_COOKIE}={office.client.cookies[SESSION_COOKIE]}"
+    planted = f"{SESSION_COOKIE}=os_{'0' * 64}"
+    office.client.cookies.clear()
+    for both in (f"{own}{between}{planted}", f"{planted}{between}{own}"):
+        answer = office.client.get(f"{OFFICE}/account", headers={"Cookie": both})
+        assert (answer.status_code, problem(answer)["code"]) == (401, "sign_in_required")
+    answer = office.client.get(f"{OFFICE}/account", headers=[("Cookie", planted), ("Cookie", own)])
+    assert answer.status_code == 401
+    assert office.client.get(f"{OFFICE}/account", headers={"Cookie": own}).status_code == 200
+
+
 def test_signing_out_ends_the_session_and_the_cookie(office: Office) -> None:
     office.sign_in(keep="cookie")
     kept = office.client.cookies[SESSION_COOKIE]
