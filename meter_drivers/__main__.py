@@ -18,7 +18,6 @@ from rich.table import Table
 from meter_drivers.capabilities import CreditStatus, Done, Meter, Refused, RelayReport, Unknown
 from meter_drivers.errors import DriverError, LinkSyntaxError
 from meter_drivers.profiles.loader import list_profiles, load_profile
-from meter_drivers.profiles.model import Block
 from meter_drivers.registers import Reading, Unit
 from meter_drivers.registry import open_meter
 
@@ -93,7 +92,7 @@ def probe(
 def _list_candidates() -> list[str]:
     """Return the built-in profiles, first those whose meters say who they are."""
     names = list_profiles()
-    return sorted(names, key=lambda name: Block.IDENTITY not in load_profile(name).blocks)
+    return sorted(names, key=lambda name: not load_profile(name).part.tells_model)
 
 
 @app.command()

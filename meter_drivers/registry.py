@@ -26,7 +26,8 @@ from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
 from meter_drivers.errors import LineBusyError, LinkSyntaxError
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import LineSettings, Parity, Profile
+from meter_drivers.profiles.modbus_part import ModbusPart
+from meter_drivers.profiles.model import AnyProfile, LineSettings, Parity, narrow_profile
 from meter_drivers.protocols.modbus.credit import SiteKey
 from meter_drivers.protocols.modbus.frames import (
     UNIT_MAX,
@@ -159,14 +160,14 @@ def open_meter(
         line = MeterLine(
             bus=bus,
             unit=parsed.unit,
-            profile=loaded,
+            profile=narrow_profile(loaded, ModbusPart),
             timing=_time(loaded, timeout_s),
             site_key=None if site_key is None else SiteKey(site_key),
         )
         yield build_meter(line, link=link)
 
 
-def _time(profile: Profile, timeout_s: float | None) -> MeterTiming:
+def _time(profile: AnyProfile, timeout_s: float | None) -> MeterTiming:
     timing = profile.timing
     return MeterTiming(
         turnaround_s=timing.turnaround_ms / 1000,
@@ -176,7 +177,7 @@ def _time(profile: Profile, timeout_s: float | None) -> MeterTiming:
 
 
 # --- links --------------------------------------------------------------------------------------
-def parse_link(link: str, profile: Profile) -> Link:
+def parse_link(link: str, profile: AnyProfile) -> Link:
     """Return what a link says, completed from the profile.
 
     Raises:
@@ -198,7 +199,9 @@ def parse_link(link: str, profile: Profile) -> Link:
     return _LINK_PARSERS[parts.scheme](link, parts, options, profile)
 
 
-def _parse_tcp(link: str, parts: SplitResult, options: Mapping[str, str], profile: Profile) -> Link:
+def _parse_tcp(
+    link: str, parts: SplitResult, options: Mapping[str, str], profile: AnyProfile
+) -> Link:
     del profile
     _refuse_unknown(link, options, frozenset())
     host, port = _parse_address(link, parts)
@@ -207,7 +210,7 @@ def _parse_tcp(link: str, parts: SplitResult, options: Mapping[str, str], profil
 
 
 def _parse_rtu_tcp(
-    link: str, parts: SplitResult, options: Mapping[str, str], profile: Profile
+    link: str, parts: SplitResult, options: Mapping[str, str], profile: AnyProfile
 ) -> Link:
     _refuse_unknown(link, options, frozenset({"baud"}))
     host, port = _parse_address(link, parts)
@@ -216,7 +219,9 @@ def _parse_rtu_tcp(
     return Link(BusSpec(parts.scheme, host, port, line), unit)
 
 
-def _parse_rtu(link: str, parts: SplitResult, options: Mapping[str, str], profile: Profile) -> Link:
+def _parse_rtu(
+    link: str, parts: SplitResult, options: Mapping[str, str], profile: AnyProfile
+) -> Link:
     _refuse_unknown(link, options, _SERIAL_OPTIONS)
     if parts.netloc or len(parts.path) <= 1:
         problem = "the path of the port is missing; three slashes come before it"
@@ -273,7 +278,7 @@ def _refuse_unknown(link: str, options: Mapping[str, str], known: frozenset[str]
         raise LinkSyntaxError(link, f"unknown option {unknown[0]!r}; allowed here: {allowed}")
 
 
-_LinkParser = Callable[[str, SplitResult, Mapping[str, str], Profile], Link]
+_LinkParser = Callable[[str, SplitResult, Mapping[str, str], AnyProfile], Link]
 _LINK_PARSERS: Final[Mapping[str, _LinkParser]] = MappingProxyType(
     {"modbus-tcp": _parse_tcp, "modbus-rtu-tcp": _parse_rtu_tcp, "modbus-rtu": _parse_rtu}
 )

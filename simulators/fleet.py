@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Final
 
+from meter_drivers.profiles.modbus_part import ModbusPart
+from meter_drivers.profiles.model import narrow_profile
 from simulators.clock import MeterClock, ScaledClock
 from simulators.endpoints.bus import Bus
 from simulators.endpoints.lines import Line, PTYLine, TCPLine
@@ -130,7 +132,10 @@ def _build_buses(plan: FleetPlan, meters: Mapping[str, SimulatedMeter]) -> dict[
     buses = {}
     # One layout serves all meters of a profile, which is one object however many meters it has.
     profiles = {id(planned.profile): planned.profile for planned in plan.meters}
-    layouts = {key: RegisterLayout(profile) for key, profile in profiles.items()}
+    layouts = {
+        key: RegisterLayout(narrow_profile(profile, ModbusPart))
+        for key, profile in profiles.items()
+    }
     for number, line in enumerate(plan.lines):
         units = {
             planned.unit: RegisterImage(layouts[id(planned.profile)], meters[planned.drn.digits])

@@ -38,7 +38,7 @@ from typing import Final, TypeVar
 
 from meter_drivers.errors import ProfileError
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import Capability, Profile
+from meter_drivers.profiles.model import AnyProfile, Capability
 from meter_drivers.profiles.toml_table import TOMLTable
 from meter_drivers.protocols.modbus.credit import SiteKey
 from simulators.faults import Fault, FaultRates, FaultRatesError
@@ -100,7 +100,7 @@ class MeterPlan:
     drn: DRN
     line: str
     unit: int
-    profile: Profile
+    profile: AnyProfile
     acceptor: AcceptorState
     site_key: SiteKey | None
     rating: MeterRating
@@ -287,7 +287,7 @@ def _parse_meter(table: TOMLTable, folder: Path, *, seed: int) -> MeterPlan:
     return plan
 
 
-def _load_profile(table: TOMLTable, folder: Path) -> Profile:
+def _load_profile(table: TOMLTable, folder: Path) -> AnyProfile:
     name = table.text("profile") if table.has("profile") else DEFAULT_PROFILE
     is_path = name.endswith(".toml")
     try:

@@ -13,7 +13,8 @@ from meter_drivers.drivers.modbus_reading import (
     ProbeReading,
     RegisterReading,
 )
-from meter_drivers.profiles.model import Block, Capability
+from meter_drivers.profiles.modbus_part import Block
+from meter_drivers.profiles.model import Capability
 
 
 def build_meter(line: MeterLine, *, link: str) -> Meter:
@@ -22,7 +23,7 @@ def build_meter(line: MeterLine, *, link: str) -> Meter:
     Credit orders take a site key besides; without one the meter has not that ability.
     """
     declared = line.profile.capabilities
-    site_key, relay = line.site_key, line.profile.relay
+    site_key, relay = line.site_key, line.profile.part.relay
     takes_credit = Capability.ACCEPT_CREDIT in declared
     abilities = Abilities(
         identifies=_find_identification(line),
@@ -38,6 +39,6 @@ def build_meter(line: MeterLine, *, link: str) -> Meter:
 def _find_identification(line: MeterLine) -> Identifies | None:
     if Capability.IDENTIFY not in line.profile.capabilities:
         return None
-    if Block.IDENTITY in line.profile.blocks:
+    if Block.IDENTITY in line.profile.part.blocks:
         return IdentityBlockReading(line)
-    return ProbeReading(line, line.profile.probe) if line.profile.probe else None
+    return ProbeReading(line, line.profile.part.probe) if line.profile.part.probe else None

@@ -6,7 +6,7 @@ from meter_drivers.bus.line import MeterTiming
 from meter_drivers.bus.modbus import ModbusBus, WriteResult
 from meter_drivers.bus.turns import Urgency
 from meter_drivers.errors import ProfileError
-from meter_drivers.profiles.model import Block, Profile
+from meter_drivers.profiles.modbus_part import Block, ModbusProfile
 from meter_drivers.protocols.modbus.blocks import Layout, size
 from meter_drivers.protocols.modbus.credit import SiteKey
 from meter_drivers.protocols.modbus.frames import ReadRequest, WriteRequest
@@ -19,7 +19,7 @@ class MeterLine:
 
     bus: ModbusBus
     unit: int
-    profile: Profile
+    profile: ModbusProfile
     timing: MeterTiming
     site_key: SiteKey | None = field(default=None, repr=False)
 
@@ -45,8 +45,8 @@ class MeterLine:
             ProfileError: If the profile has no such block, which its lint lets pass only for
                 abilities it does not declare.
         """
-        if block not in self.profile.blocks:
+        if block not in self.profile.part.blocks:
             raise ProfileError(
                 self.profile.name, f"blocks.{block}", problem="missing", remedy="give its address"
             )
-        return self.profile.blocks[block]
+        return self.profile.part.blocks[block]

@@ -30,7 +30,8 @@ from meter_drivers.drivers.modbus_reading import (
     report_relay,
 )
 from meter_drivers.errors import DriverError, LocalProtocolError, RemoteProtocolError
-from meter_drivers.profiles.model import Block, Quirk, RelaySpec
+from meter_drivers.profiles.modbus_part import Block, RelaySpec
+from meter_drivers.profiles.model import Quirk
 from meter_drivers.protocols.modbus.credit import (
     CreditOperation,
     CreditOrder,
@@ -178,7 +179,7 @@ class RelaySwitching:
 
     def read_relay(self) -> RelayReport:
         """Return how the relay is ordered and where it is."""
-        if Block.STATUS in self._line.profile.blocks:
+        if Block.STATUS in self._line.profile.part.blocks:
             return report_relay(read_status(self._line))
         is_order = Quirk.RELAY_READ_BACK_IS_ORDER in self._line.profile.quirks
         actual = self._read_position(self._relay.actual)

@@ -6,7 +6,7 @@ from enum import IntFlag
 from meter_drivers.capabilities import CreditStatus, Identity, RelayReport, RelayState
 from meter_drivers.drivers.modbus_line import MeterLine
 from meter_drivers.errors import MeterRefusedError, RemoteProtocolError
-from meter_drivers.profiles.model import Block, ProbeSpec
+from meter_drivers.profiles.modbus_part import Block, ProbeSpec
 from meter_drivers.profiles.plan import PlannedRead, plan_reads
 from meter_drivers.protocols.modbus.credit import CreditResult
 from meter_drivers.protocols.modbus.identity import IDENTITY_LAYOUT, IdentityBlock
@@ -52,7 +52,7 @@ class ProbeReading:
         Raises:
             RemoteProtocolError: If what it answers makes no sense for this model.
         """
-        spec = self._line.profile.register(self._probe.register)
+        spec = self._line.profile.part.register(self._probe.register)
         words = self._line.read(spec.table, spec.address, spec.count)
         value = decode_reading(spec, words).value
         if not isinstance(value, int) or not self._probe.lowest <= value <= self._probe.highest:
@@ -69,7 +69,7 @@ class RegisterReading:
 
     def __init__(self, line: MeterLine) -> None:
         self._line = line
-        self._plan = plan_reads(line.profile.registers, line.profile.reads)
+        self._plan = plan_reads(line.profile.part.registers, line.profile.part.reads)
 
     def read_registers(self) -> list[Reading]:
         """Return the readings; those of a block that the meter refuses say so."""
@@ -97,7 +97,7 @@ class CreditReading:
         """Return credit, relay and alarms of one moment."""
         status = read_status(self._line)
         last_tid = None
-        if Block.TOKEN_RESULT in self._line.profile.blocks:
+        if Block.TOKEN_RESULT in self._line.profile.part.blocks:
             last_tid = read_token_result(self._line).last_tid
         return CreditStatus(
             balance_wh=status.balance * WH_PER_CREDIT_UNIT,

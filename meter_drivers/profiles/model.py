@@ -1,11 +1,24 @@
-"""What a profile says about a meter model."""
+"""What a profile says about a meter model: the head, the same for each protocol, and a part.
 
-from collections.abc import Mapping
+The part is of one protocol and stands in a module of its own (`profiles.modbus_part` and its
+like), with its reader and its lint; `profiles.loader` has the table of them.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Generic, Protocol, TypeGuard, TypeVar
 
-from meter_drivers.registers import RegisterSpec, RegisterTable, WriteRule
+from meter_drivers.errors import ProfileError
+
+
+class ProtocolName(StrEnum):
+    """What a meter speaks; the key `protocol` of a profile."""
+
+    MODBUS = "modbus"
+    DLT645 = "dlt645"
+    IEC62056_21 = "iec62056_21"
+    DLMS = "dlms"
 
 
 class Capability(StrEnum):
@@ -17,23 +30,6 @@ class Capability(StrEnum):
     ACCEPT_TOKEN = "accept_token"  # noqa: S105 # the name of an ability, no password
     ACCEPT_CREDIT = "accept_credit"
     SWITCH_RELAY = "switch_relay"
-
-
-class Block(StrEnum):
-    """The blocks of the open prepay profile; a layout each in `protocols.modbus`."""
-
-    IDENTITY = "identity"
-    STATUS = "status"
-    CREDIT = "credit"
-    TOKEN_ENTRY = "token_entry"  # noqa: S105 # the name of a block, no password
-    TOKEN_RESULT = "token_result"  # noqa: S105 # the name of a block, no password
-
-
-BLOCKS_NEEDED: Final[Mapping[Capability, frozenset[Block]]] = {
-    Capability.READ_CREDIT: frozenset({Block.STATUS}),
-    Capability.ACCEPT_TOKEN: frozenset({Block.TOKEN_ENTRY, Block.TOKEN_RESULT}),
-    Capability.ACCEPT_CREDIT: frozenset({Block.CREDIT, Block.STATUS, Block.IDENTITY}),
-}
 
 
 class Quirk(StrEnum):
@@ -104,64 +100,66 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLimits:
-    """How the meter likes to be read."""
+class ProfileFinding:
+    """One contradiction in a profile: where, what, and what to do."""
 
-    registers_max: int
-    """The most registers in one read."""
-    gap_max: int
-    """The most unmapped registers one read may run across; 0 where the meter refuses them."""
-
-
-@dataclass(frozen=True, slots=True)
-class RelaySpec:
-    """How the load switch is ordered and read back."""
-
-    command: int
-    actual: int
-    write: WriteRule
-    open_value: int
-    closed_value: int
-    settle_ms: int
-    """The longest the contact may take to arrive."""
+    key: str
+    problem: str
+    remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeSpec:
-    """A register by which a model without identity block is recognised, and its bounds."""
+class Part(Protocol):
+    """What a profile says in the terms of its protocol."""
 
-    register: str
-    lowest: int
-    highest: int
+    @property
+    def tells_model(self) -> bool:
+        """Return whether such a meter says itself what it is, rather than what makes sense."""
+        ...
+
+    def lint(self, profile: "Profile[Part]") -> Iterator[ProfileFinding]:
+        """Yield what contradicts itself in this part, or the head of its profile."""
+
+
+PartT_co = TypeVar("PartT_co", bound=Part, covariant=True)
+PartT = TypeVar("PartT", bound=Part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Generic[PartT_co]):
     """One meter model."""
 
     name: str
     maker: str
     model: str
     firmware_seen: tuple[str, ...]
+    protocol: ProtocolName
     source: Source
     line: LineSettings
     timing: Timing
-    reads: ReadLimits
     capabilities: frozenset[Capability]
-    registers: tuple[RegisterSpec, ...]
-    blocks: Mapping[Block, int]
-    """Where each block begins; a model that is not of the open prepay profile has none."""
-    relay: RelaySpec | None
-    """`None` where the model has no relay that the line can switch."""
-    probe: ProbeSpec | None
-    """`None` where the identity block tells."""
     quirks: frozenset[Quirk]
+    part: PartT_co
+    """What only meters of this protocol have."""
 
-    def register(self, name: str) -> RegisterSpec:
-        """Return the register of this name; a profile that passed the lint has it."""
-        return next(spec for spec in self.registers if spec.name == name)
 
-    @property
-    def tables(self) -> frozenset[RegisterTable]:
-        """Return the register tables this model uses."""
-        return frozenset(spec.table for spec in self.registers)
+AnyProfile = Profile[Part]
+
+
+def narrow_profile(profile: AnyProfile, part: type[PartT]) -> Profile[PartT]:
+    """Return the profile as one of the protocol that has this part.
+
+    Raises:
+        ProfileError: If it is of another protocol.
+    """
+    if not _has_part(profile, part):
+        raise ProfileError(
+            profile.name,
+            "protocol",
+            problem=f"{profile.protocol} is not the protocol in use here",
+            remedy="use a profile of the protocol, or a link of this one",
+        )
+    return profile
+
+
+def _has_part(profile: AnyProfile, part: type[PartT]) -> TypeGuard[Profile[PartT]]:
+    return isinstance(profile.part, part)

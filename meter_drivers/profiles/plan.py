@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from meter_drivers.profiles.model import ReadLimits
+from meter_drivers.profiles.modbus_part import ReadLimits
 from meter_drivers.registers import RegisterSpec, RegisterTable
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from meter_drivers.profiles.model import Block, Profile, RelaySpec
+from meter_drivers.profiles.modbus_part import Block, ModbusProfile, RelaySpec
 from meter_drivers.protocols.modbus.blocks import size
 from meter_drivers.protocols.modbus.credit import CREDIT_LAYOUT, CreditResult, SignedCreditOrder
 from meter_drivers.protocols.modbus.identity import IDENTITY_LAYOUT, IdentityBlock
@@ -148,7 +148,7 @@ class _Span:
 class RegisterLayout:
     """Where a model shows what; one serves every meter of the model."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: ModbusProfile) -> None:
         """Lay the registers out.
 
         Raises:
@@ -156,14 +156,14 @@ class RegisterLayout:
         """
         self.profile = profile
         self._places: dict[tuple[RegisterTable, int], tuple[_Span, int]] = {}
-        for spec in profile.registers:
+        for spec in profile.part.registers:
             self._place(spec.table, _span_of(profile, spec))
-        for block, address in profile.blocks.items():
+        for block, address in profile.part.blocks.items():
             if block in _BLOCK_WORDS:
                 words, count = _BLOCK_WORDS[block]
                 self._place(RegisterTable.HOLDING, _Span(address, count, words))
-        if profile.relay is not None:
-            for span in _relay_spans(profile.relay):
+        if profile.part.relay is not None:
+            for span in _relay_spans(profile.part.relay):
                 self._place(RegisterTable.HOLDING, span)
 
     def _place(self, table: RegisterTable, span: _Span) -> None:
@@ -190,7 +190,7 @@ class RegisterImage:
         Raises:
             ModbusRefusalError: More than the meter gives at once, or an address it has not.
         """
-        if count > self._profile.reads.registers_max:
+        if count > self._profile.part.reads.registers_max:
             raise ModbusRefusalError(ExceptionCode.ILLEGAL_VALUE)
         table = _TABLES[function]
         places = [self._layout.find(table, address + offset) for offset in range(count)]
@@ -211,7 +211,7 @@ class RegisterImage:
 
     @property
     def _gap_max(self) -> int:
-        return self._profile.reads.gap_max
+        return self._profile.part.reads.gap_max
 
     def write_words(self, function: Function, address: int, words: Sequence[int]) -> None:
         """Take a relay order, a credit order or a token; blocks are written whole by FC16.
@@ -219,7 +219,7 @@ class RegisterImage:
         Raises:
             ModbusRefusalError: The address is not written to, not so, or not with that.
         """
-        blocks, relay = self._profile.blocks, self._profile.relay
+        blocks, relay = self._profile.part.blocks, self._profile.part.relay
         if relay is not None and address == relay.command:
             self._write_relay(relay, function, words)
         elif address == blocks.get(Block.CREDIT):
@@ -264,7 +264,7 @@ def _longest_gap(places: Sequence[object | None]) -> int:
     return longest
 
 
-def _span_of(profile: Profile, spec: RegisterSpec) -> _Span:
+def _span_of(profile: ModbusProfile, spec: RegisterSpec) -> _Span:
     read = _find_reader(spec.name)
     if read is None:
         raise UnknownRegisterError(profile.name, spec.name)

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from meter_drivers.profiles.model import Block, Profile
+from meter_drivers.profiles.modbus_part import Block, ModbusProfile
 from meter_drivers.protocols.modbus.credit import (
     CreditResult,
     SignedCreditOrder,
@@ -107,7 +107,7 @@ class PaperMeter:
 class PrepayMeter(PaperMeter):
     """The open prepay profile on paper: what it makes of each token is told beforehand."""
 
-    def __init__(self, profile: Profile, *, site_key: SiteKey, unit: int = 1) -> None:
+    def __init__(self, profile: ModbusProfile, *, site_key: SiteKey, unit: int = 1) -> None:
         super().__init__(unit=unit)
         self.profile = profile
         self.site_key = site_key
@@ -134,17 +134,17 @@ class PrepayMeter(PaperMeter):
         self.token_result = TokenResultBlock(0, TokenOutcome.NONE, None, 0)
         self.on_write = self._take
         identity = IdentityBlock(self.drn, "600727" + self.drn + "4", "open prepay", "1.0")
-        self.set(profile.blocks[Block.IDENTITY], identity.to_registers())
+        self.set(profile.part.blocks[Block.IDENTITY], identity.to_registers())
         self.show()
 
     def show(self) -> None:
-        blocks = self.profile.blocks
+        blocks = self.profile.part.blocks
         self.set(blocks[Block.STATUS], self.status.to_registers())
         self.set(blocks[Block.TOKEN_RESULT], self.token_result.to_registers())
 
     def _take(self, address: int, words: tuple[int, ...]) -> int | None:
-        blocks = self.profile.blocks
-        relay = self.profile.relay
+        blocks = self.profile.part.blocks
+        relay = self.profile.part.relay
         assert relay is not None
         if address == blocks[Block.TOKEN_ENTRY]:
             code = self._take_token(words)

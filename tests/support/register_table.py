@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from meter_drivers.profiles.model import Block, Profile
+from meter_drivers.profiles.modbus_part import Block, ModbusProfile
 from meter_drivers.protocols.modbus.blocks import Layout, place
 from meter_drivers.protocols.modbus.credit import CREDIT_LAYOUT, CreditOperation, CreditResult
 from meter_drivers.protocols.modbus.identity import IDENTITY_LAYOUT
@@ -31,8 +31,8 @@ LAYOUTS: dict[Block, Layout] = {
 READ_FUNCTIONS = {RegisterTable.HOLDING: "03", RegisterTable.INPUT: "04"}
 
 
-def render_registers(profile: Profile) -> str:
-    rows = [_row(spec) for spec in sorted(profile.registers, key=lambda spec: spec.address)]
+def render_registers(profile: ModbusProfile) -> str:
+    rows = [_row(spec) for spec in sorted(profile.part.registers, key=lambda spec: spec.address)]
     head = "| address | name | function | coding | one count is | not available |"
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
@@ -47,10 +47,10 @@ def _row(spec: RegisterSpec) -> str:
     )
 
 
-def render_block(profile: Profile, block: Block) -> str:
+def render_block(profile: ModbusProfile, block: Block) -> str:
     rows = [
         f"| 0x{spec.address:04X} | {spec.name} | {spec.encoding} | {spec.count} |"
-        for spec in place(LAYOUTS[block], profile.blocks[block])
+        for spec in place(LAYOUTS[block], profile.part.blocks[block])
     ]
     return "\n".join(["| address | name | coding | registers |", "|---|---|---|---|", *rows])
 

@@ -8,7 +8,8 @@ from meter_drivers.capabilities import Meter
 from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import Profile
+from meter_drivers.profiles.modbus_part import ModbusPart, ModbusProfile
+from meter_drivers.profiles.model import narrow_profile
 from meter_drivers.protocols.modbus.credit import SiteKey
 from meter_drivers.protocols.modbus.frames import RTUFraming
 from tests.support.modbus_lines import PaperLine, PaperTimer, answer_rtu
@@ -44,8 +45,8 @@ def bus(paper_line: PaperLine, timer: PaperTimer) -> ModbusBus:
 
 
 @pytest.fixture
-def reference() -> Profile:
-    return load_profile("reference_prepay")
+def reference() -> ModbusProfile:
+    return narrow_profile(load_profile("reference_prepay"), ModbusPart)
 
 
 @pytest.fixture
@@ -54,17 +55,17 @@ def site_key() -> SiteKey:
 
 
 @pytest.fixture
-def prepay_meter(reference: Profile) -> PrepayMeter:
+def prepay_meter(reference: ModbusProfile) -> PrepayMeter:
     return PrepayMeter(reference, site_key=SITE_KEY)
 
 
 @pytest.fixture
 def connect(
     bus: ModbusBus, paper_line: PaperLine, timing: MeterTiming
-) -> Callable[[PaperMeter, Profile], Meter]:
+) -> Callable[[PaperMeter, ModbusProfile], Meter]:
     """Return what puts a paper meter on the paper line, and gives its driver."""
 
-    def connect_meter(meter: PaperMeter, profile: Profile) -> Meter:
+    def connect_meter(meter: PaperMeter, profile: ModbusProfile) -> Meter:
         paper_line.reply = lambda frame: [(0.01, answer_rtu(meter, frame))]
         line = MeterLine(
             bus=bus, unit=meter.unit, profile=profile, timing=timing, site_key=SITE_KEY

@@ -10,7 +10,8 @@ from meter_drivers.errors import (
     ProfileError,
 )
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import LineSettings, Parity, Profile
+from meter_drivers.profiles.modbus_part import ModbusPart, ModbusProfile
+from meter_drivers.profiles.model import LineSettings, Parity, narrow_profile
 from meter_drivers.protocols.modbus.credit import SiteKey
 from meter_drivers.protocols.modbus.token_entry import TokenOutcome
 from meter_drivers.registry import (
@@ -64,13 +65,15 @@ def pool() -> BusPool:
     ],
 )
 def test_link_is_read_and_completed_from_the_profile(
-    link: str, expected: Link, reference: Profile
+    link: str, expected: Link, reference: ModbusProfile
 ) -> None:
     assert parse_link(link, reference) == expected
 
 
 def test_line_settings_of_the_profile_hold_where_the_link_says_none() -> None:
-    link = parse_link("modbus-rtu:///dev/ttyS0", load_profile("eastron_sdm120"))
+    link = parse_link(
+        "modbus-rtu:///dev/ttyS0", narrow_profile(load_profile("eastron_sdm120"), ModbusPart)
+    )
     assert link.bus.line == LineSettings(2400, Parity.NONE, 1)
 
 
@@ -101,7 +104,7 @@ def test_line_settings_of_the_profile_hold_where_the_link_says_none() -> None:
     ],
 )
 def test_link_that_cannot_be_read_says_why_and_how_one_is_written(
-    link: str, problem: str, reference: Profile
+    link: str, problem: str, reference: ModbusProfile
 ) -> None:
     with pytest.raises(LinkSyntaxError) as caught:
         parse_link(link, reference)

@@ -10,10 +10,12 @@ from meter_drivers.drivers.modbus import build_meter
 from meter_drivers.drivers.modbus_line import MeterLine
 from meter_drivers.errors import NotSupportedError, ProfileError
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import Block, Capability, Profile
+from meter_drivers.profiles.modbus_part import Block, ModbusPart, ModbusProfile
+from meter_drivers.profiles.model import Capability, narrow_profile
 from tests.support.modbus_meter import PaperMeter, PrepayMeter
+from tests.support.profiles import with_part
 
-Connect = Callable[[PaperMeter, Profile], Meter]
+Connect = Callable[[PaperMeter, ModbusProfile], Meter]
 
 
 @pytest.mark.parametrize(
@@ -35,12 +37,12 @@ Connect = Callable[[PaperMeter, Profile], Meter]
 def test_meter_has_the_abilities_its_profile_declares(
     connect: Connect, name: str, abilities: set[str]
 ) -> None:
-    meter = connect(PaperMeter(), load_profile(name))
+    meter = connect(PaperMeter(), narrow_profile(load_profile(name), ModbusPart))
     assert set(meter.ability_names) == abilities
 
 
 def test_meter_without_site_key_takes_no_credit_orders(
-    bus: ModbusBus, timing: MeterTiming, reference: Profile
+    bus: ModbusBus, timing: MeterTiming, reference: ModbusProfile
 ) -> None:
     line = MeterLine(bus=bus, unit=1, profile=reference, timing=timing)
     meter = build_meter(line, link="paper")
@@ -48,7 +50,12 @@ def test_meter_without_site_key_takes_no_credit_orders(
 
 
 def test_block_that_a_profile_does_not_have_is_said(bus: ModbusBus, timing: MeterTiming) -> None:
-    line = MeterLine(bus=bus, unit=1, profile=load_profile("eastron_sdm120"), timing=timing)
+    line = MeterLine(
+        bus=bus,
+        unit=1,
+        profile=narrow_profile(load_profile("eastron_sdm120"), ModbusPart),
+        timing=timing,
+    )
     with pytest.raises(ProfileError, match=r"blocks.status: missing"):
         line.block_address(Block.STATUS)
 
@@ -67,13 +74,13 @@ def test_block_that_a_profile_does_not_have_is_said(bus: ModbusBus, timing: Mete
 def test_ability_a_meter_has_not_is_refused_by_name(
     connect: Connect, use: Callable[[Meter], object]
 ) -> None:
-    meter = connect(PaperMeter(), load_profile("eastron_sdm120"))
+    meter = connect(PaperMeter(), narrow_profile(load_profile("eastron_sdm120"), ModbusPart))
     with pytest.raises(NotSupportedError, match="eastron_sdm120 cannot"):
         use(meter)
 
 
 def test_meter_that_can_only_be_switched_neither_identifies_nor_reads(connect: Connect) -> None:
-    profile = load_profile("hiking_dds238_zn_sr")
+    profile = narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart)
     meter = connect(
         PaperMeter(), replace(profile, capabilities=frozenset({Capability.SWITCH_RELAY}))
     )
@@ -85,11 +92,13 @@ def test_meter_that_can_only_be_switched_neither_identifies_nor_reads(connect: C
 
 
 def test_credit_without_token_blocks_has_no_last_tid(
-    connect: Connect, prepay_meter: PrepayMeter, reference: Profile
+    connect: Connect, prepay_meter: PrepayMeter, reference: ModbusProfile
 ) -> None:
-    blocks = dict(reference.blocks)
+    blocks = dict(reference.part.blocks)
     del blocks[Block.TOKEN_RESULT]
     declared = reference.capabilities - {Capability.ACCEPT_TOKEN}
-    meter = connect(prepay_meter, replace(reference, blocks=blocks, capabilities=declared))
+    meter = connect(
+        prepay_meter, with_part(replace(reference, capabilities=declared), blocks=blocks)
+    )
     assert meter.read_credit().last_tid is None
     assert "accepts_token" not in meter.ability_names

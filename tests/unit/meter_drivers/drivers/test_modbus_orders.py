@@ -16,7 +16,8 @@ from meter_drivers.capabilities import (
 from meter_drivers.drivers.modbus_orders import TOKEN_POLLS_MAX
 from meter_drivers.errors import DriverError, LocalProtocolError
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import Profile
+from meter_drivers.profiles.modbus_part import ModbusPart, ModbusProfile
+from meter_drivers.profiles.model import narrow_profile
 from meter_drivers.protocols.modbus.status import RelayCode, TripCause
 from meter_drivers.protocols.modbus.token_entry import (
     TAKEN,
@@ -28,13 +29,14 @@ from meter_drivers.protocols.modbus.token_entry import (
 )
 from tests.support.modbus_lines import PaperLine, answer_rtu
 from tests.support.modbus_meter import PaperMeter, PrepayMeter, rtu
+from tests.support.profiles import with_part
 
-Connect = Callable[[PaperMeter, Profile], Meter]
+Connect = Callable[[PaperMeter, ModbusProfile], Meter]
 TOKEN = "09123456789012345678"
 
 
 @pytest.fixture
-def meter(connect: Connect, prepay_meter: PrepayMeter, reference: Profile) -> Meter:
+def meter(connect: Connect, prepay_meter: PrepayMeter, reference: ModbusProfile) -> Meter:
     return connect(prepay_meter, reference)
 
 
@@ -360,13 +362,15 @@ def test_relay_of_a_hiking_is_its_order_and_says_so(
     connect: Connect, value: int, state: RelayState
 ) -> None:
     paper = PaperMeter(holding={0x1A: value})
-    report = connect(paper, load_profile("hiking_dds238_zn_sr")).read_relay()
+    report = connect(
+        paper, narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart)
+    ).read_relay()
     assert report == RelayReport(state, state, is_position_measured=False)
 
 
 def test_relay_of_a_hiking_is_written_by_function_16_only(connect: Connect) -> None:
     paper = PaperMeter(holding={0x1A: 1})
-    meter = connect(paper, load_profile("hiking_dds238_zn_sr"))
+    meter = connect(paper, narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart))
     assert isinstance(meter.open_relay(), Done)
     assert paper.writes == [bytes.fromhex("10 001A 0001 02 0000")]
 
@@ -374,7 +378,7 @@ def test_relay_of_a_hiking_is_written_by_function_16_only(connect: Connect) -> N
 def test_relay_register_that_is_neither_open_nor_closed_is_unknown(connect: Connect) -> None:
     paper = PaperMeter(holding={0x1A: 7})
     paper.on_write = lambda _address, _words: None
-    meter = connect(paper, load_profile("hiking_dds238_zn_sr"))
+    meter = connect(paper, narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart))
     assert isinstance(meter.open_relay(), Done)
     paper.holding[0x1A] = 7
     with pytest.raises(DriverError, match="neither open nor closed"):
@@ -384,10 +388,11 @@ def test_relay_register_that_is_neither_open_nor_closed_is_unknown(connect: Conn
 def test_relay_with_a_register_for_order_and_one_for_position_is_read_from_both(
     connect: Connect,
 ) -> None:
-    profile = load_profile("hiking_dds238_zn_sr")
-    assert profile.relay is not None
-    apart = replace(
-        profile, quirks=frozenset(), relay=replace(profile.relay, actual=0x1B, settle_ms=200)
+    profile = narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart)
+    assert profile.part.relay is not None
+    apart = with_part(
+        replace(profile, quirks=frozenset()),
+        relay=replace(profile.part.relay, actual=0x1B, settle_ms=200),
     )
     meter = connect(PaperMeter(holding={0x1A: 1, 0x1B: 0}), apart)
     assert meter.read_relay() == RelayReport(RelayState.CLOSED, RelayState.OPEN)

@@ -7,28 +7,29 @@ from meter_drivers.capabilities import Identity, Meter, RelayReport, RelayState
 from meter_drivers.drivers.modbus_reading import name_credit_result
 from meter_drivers.errors import LinkTimeoutError, RemoteProtocolError
 from meter_drivers.profiles.loader import list_profiles, load_profile
-from meter_drivers.profiles.model import Profile
+from meter_drivers.profiles.modbus_part import ModbusPart, ModbusProfile
+from meter_drivers.profiles.model import ProtocolName, narrow_profile
 from meter_drivers.protocols.modbus.status import AlarmBit, RelayCode, TamperBit, TripCause
 from meter_drivers.registers import RegisterTable, Unit, encode_value
 from tests.support.modbus_lines import PaperLine
 from tests.support.modbus_meter import PaperMeter, PrepayMeter
 
-Connect = Callable[[PaperMeter, Profile], Meter]
+Connect = Callable[[PaperMeter, ModbusProfile], Meter]
 
 
-def fill(meter: PaperMeter, profile: Profile) -> dict[str, int | str]:
+def fill(meter: PaperMeter, profile: ModbusProfile) -> dict[str, int | str]:
     """Give every register a value of its own."""
     values: dict[str, int | str] = {}
-    for index, spec in enumerate(profile.registers):
+    for index, spec in enumerate(profile.part.registers):
         value = "text" if spec.unit is Unit.TEXT else spec.scale * (40 + index)
         meter.set(spec.address, encode_value(spec, value), inputs=spec.table is RegisterTable.INPUT)
         values[spec.name] = value
     return values
 
 
-@pytest.mark.parametrize("name", list_profiles())
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.MODBUS))
 def test_every_register_of_every_profile_is_read(connect: Connect, name: str) -> None:
-    profile = load_profile(name)
+    profile = narrow_profile(load_profile(name), ModbusPart)
     paper = PaperMeter()
     values = fill(paper, profile)
     readings = connect(paper, profile).read_registers()
@@ -39,7 +40,7 @@ def test_every_register_of_every_profile_is_read(connect: Connect, name: str) ->
 def test_block_that_the_meter_refuses_is_unavailable_and_the_rest_is_read(
     connect: Connect,
 ) -> None:
-    profile = load_profile("eastron_sdm120")
+    profile = narrow_profile(load_profile("eastron_sdm120"), ModbusPart)
     paper = PaperMeter()
     fill(paper, profile)
     for address in range(0x0156, 0x015A):
@@ -53,7 +54,7 @@ def test_block_that_the_meter_refuses_is_unavailable_and_the_rest_is_read(
 def test_meter_that_does_not_answer_is_an_error_not_a_reading(
     connect: Connect, paper_line: PaperLine
 ) -> None:
-    meter = connect(PaperMeter(), load_profile("eastron_sdm120"))
+    meter = connect(PaperMeter(), narrow_profile(load_profile("eastron_sdm120"), ModbusPart))
     paper_line.reply = lambda _: []
     with pytest.raises(LinkTimeoutError):
         meter.read_registers()
@@ -61,7 +62,7 @@ def test_meter_that_does_not_answer_is_an_error_not_a_reading(
 
 # --- identity -----------------------------------------------------------------------------------
 def test_meter_of_the_open_profile_says_who_it_is(
-    connect: Connect, prepay_meter: PrepayMeter, reference: Profile
+    connect: Connect, prepay_meter: PrepayMeter, reference: ModbusProfile
 ) -> None:
     identity = connect(prepay_meter, reference).identify()
     assert identity == Identity(
@@ -74,7 +75,7 @@ def test_meter_of_the_open_profile_says_who_it_is(
 
 
 def test_meter_without_identity_is_recognised_by_its_frequency(connect: Connect) -> None:
-    profile = load_profile("hiking_dds238_zn_sr")
+    profile = narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart)
     paper = PaperMeter()
     paper.set(0x11, (5001,))
     assert connect(paper, profile).identify() == Identity(profile.name, profile.model)
@@ -84,13 +85,13 @@ def test_meter_without_identity_is_recognised_by_its_frequency(connect: Connect)
 def test_frequency_that_makes_no_sense_is_another_model(connect: Connect, raw: int) -> None:
     paper = PaperMeter()
     paper.set(0x11, (raw,))
-    meter = connect(paper, load_profile("hiking_dds238_zn_sr"))
+    meter = connect(paper, narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart))
     with pytest.raises(RemoteProtocolError, match="another model than DDS238"):
         meter.identify()
 
 
 def test_other_device_behind_the_open_profile_is_recognised_as_such(
-    connect: Connect, reference: Profile
+    connect: Connect, reference: ModbusProfile
 ) -> None:
     paper = PaperMeter(holding=dict.fromkeys(range(40), 0))
     with pytest.raises(RemoteProtocolError, match="does not follow the open prepay profile"):
@@ -99,7 +100,7 @@ def test_other_device_behind_the_open_profile_is_recognised_as_such(
 
 # --- credit -------------------------------------------------------------------------------------
 def test_credit_is_read_in_watt_hours(
-    connect: Connect, prepay_meter: PrepayMeter, reference: Profile
+    connect: Connect, prepay_meter: PrepayMeter, reference: ModbusProfile
 ) -> None:
     prepay_meter.status = replace(
         prepay_meter.status,

@@ -5,29 +5,31 @@ import pytest
 from meter_drivers.errors import ProfileError
 from meter_drivers.profiles.lint import lint_profile
 from meter_drivers.profiles.loader import list_profiles, load_profile, parse_profile
+from meter_drivers.profiles.modbus_part import Block, ModbusPart
 from meter_drivers.profiles.model import (
-    Block,
     Capability,
     Confidence,
     Parity,
+    ProtocolName,
     Quirk,
     Verification,
+    narrow_profile,
 )
 from meter_drivers.profiles.plan import plan_reads
 from meter_drivers.registers import Encoding, RegisterTable, Unit, WordOrder, decode_reading
 
 
 def test_good_profile_is_read_whole(good_text: str) -> None:
-    profile = parse_profile(good_text, file="good.toml")
+    profile = narrow_profile(parse_profile(good_text, file="good.toml"), ModbusPart)
     assert (profile.name, profile.line.parity) == ("good_meter", Parity.NONE)
     assert profile.source.confidence is Confidence.A
     assert profile.capabilities >= {Capability.SWITCH_RELAY}
-    assert profile.register("serial").count == 4
-    energy = profile.register("energy")
+    assert profile.part.register("serial").count == 4
+    energy = profile.part.register("energy")
     assert (energy.encoding, energy.count) == (Encoding.U32, 2)
     assert (energy.word_order, energy.table) == (WordOrder.LITTLE, RegisterTable.INPUT)
-    assert profile.register("frequency").invalid == {0xFFFF}
-    assert profile.tables == {RegisterTable.HOLDING, RegisterTable.INPUT}
+    assert profile.part.register("frequency").invalid == {0xFFFF}
+    assert profile.part.tables == {RegisterTable.HOLDING, RegisterTable.INPUT}
 
 
 @pytest.mark.parametrize(
@@ -98,32 +100,32 @@ def test_path_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 # --- every profile that ships -------------------------------------------------------------------
 @pytest.mark.parametrize("name", list_profiles())
 def test_built_in_profile_agrees_with_itself_and_names_its_source(name: str) -> None:
-    profile = load_profile(name)
+    profile = narrow_profile(load_profile(name), ModbusPart)
     assert profile.name == name
     assert lint_profile(profile) == []
     assert len(profile.source.document) > 8
 
 
-@pytest.mark.parametrize("name", list_profiles())
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.MODBUS))
 def test_built_in_profile_is_read_in_few_frames(name: str) -> None:
-    profile = load_profile(name)
-    plan = plan_reads(profile.registers, profile.reads)
-    assert sum(len(planned.specs) for planned in plan) == len(profile.registers)
+    profile = narrow_profile(load_profile(name), ModbusPart)
+    plan = plan_reads(profile.part.registers, profile.part.reads)
+    assert sum(len(planned.specs) for planned in plan) == len(profile.part.registers)
     assert len(plan) <= 2
 
 
-@pytest.mark.parametrize("name", list_profiles())
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.MODBUS))
 def test_built_in_profile_reads_zeros_as_zeros(name: str) -> None:
-    for spec in load_profile(name).registers:
+    for spec in narrow_profile(load_profile(name), ModbusPart).part.registers:
         reading = decode_reading(spec, (0,) * spec.count)
         assert reading.value == (None if spec.unit is Unit.TEXT else 0)
 
 
 def test_only_the_relay_of_a_hiking_can_be_written() -> None:
-    profile = load_profile("hiking_dds238_zn_sr")
-    assert all(spec.write is None for spec in profile.registers)
-    assert profile.relay is not None
-    assert profile.relay.command == 0x001A
+    profile = narrow_profile(load_profile("hiking_dds238_zn_sr"), ModbusPart)
+    assert all(spec.write is None for spec in profile.part.registers)
+    assert profile.part.relay is not None
+    assert profile.part.relay.command == 0x001A
     assert profile.quirks == {Quirk.RELAY_READ_BACK_IS_ORDER}
 
 
@@ -134,6 +136,37 @@ def test_profile_without_a_meter_behind_it_says_so() -> None:
 
 
 def test_reference_profile_has_every_block_and_ability() -> None:
-    profile = load_profile("reference_prepay")
-    assert profile.blocks.keys() == set(Block)
+    profile = narrow_profile(load_profile("reference_prepay"), ModbusPart)
+    assert profile.part.blocks.keys() == set(Block)
     assert profile.capabilities == set(Capability)
+
+
+# --- protocols ----------------------------------------------------------------------------------
+def test_profile_that_names_no_protocol_is_of_modbus(good_text: str) -> None:
+    text = good_text.replace('protocol = "modbus"\n', "")
+    assert parse_profile(text, file="good.toml").protocol is ProtocolName.MODBUS
+
+
+def test_profile_of_a_protocol_that_nobody_reads_is_refused(good_text: str) -> None:
+    text = f'protocol = "dlms"\n{good_text}'
+    with pytest.raises(
+        ProfileError, match=r"bad.toml: protocol: no driver .* use one of: .*modbus"
+    ):
+        parse_profile(text, file="bad.toml")
+
+
+def test_profile_is_narrowed_to_its_own_protocol_only() -> None:
+    class OtherPart(ModbusPart):
+        """A part of another protocol."""
+
+    profile = load_profile("reference_prepay")
+    assert narrow_profile(profile, ModbusPart) is profile
+    with pytest.raises(
+        ProfileError, match="reference_prepay: protocol: modbus is not the protocol"
+    ):
+        narrow_profile(profile, OtherPart)
+
+
+def test_profiles_are_listed_by_their_protocol() -> None:
+    assert "reference_prepay" in list_profiles(ProtocolName.MODBUS)
+    assert list_profiles(ProtocolName.DLMS) == ()

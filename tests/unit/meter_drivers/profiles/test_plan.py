@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter_drivers.profiles.model import ReadLimits
+from meter_drivers.profiles.modbus_part import ReadLimits
 from meter_drivers.profiles.plan import plan_reads
 from meter_drivers.registers import Encoding, RegisterSpec, RegisterTable, Unit
 

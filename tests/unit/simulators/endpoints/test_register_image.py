@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from meter_drivers.profiles.loader import list_profiles, load_profile
-from meter_drivers.profiles.model import Block, Profile
+from meter_drivers.profiles.modbus_part import Block, ModbusPart, ModbusProfile
+from meter_drivers.profiles.model import ProtocolName, narrow_profile
 from meter_drivers.protocols.modbus.blocks import size
 from meter_drivers.protocols.modbus.credit import CreditOperation, CreditOrder, SiteKey
 from meter_drivers.protocols.modbus.identity import IDENTITY_LAYOUT, IdentityBlock
@@ -37,6 +38,7 @@ from simulators.meter import start_meter
 from simulators.prepaid_meter import PrepaidMeter, with_electric
 from simulators.simulated_meter import SimulatedMeter
 from simulators.token_acceptor import ENTRY_RESULTS
+from tests.support.profiles import with_part
 from vending.sts import MeterPAN
 
 HOLDING, INPUT = Function.READ_HOLDING, Function.READ_INPUT
@@ -44,8 +46,8 @@ ONE, MANY = Function.WRITE_ONE, Function.WRITE_MANY
 
 
 @pytest.fixture
-def profile() -> Profile:
-    return load_profile("reference_prepay")
+def profile() -> ModbusProfile:
+    return narrow_profile(load_profile("reference_prepay"), ModbusPart)
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def simulated(meter: PrepaidMeter, clock: StillClock) -> SimulatedMeter:
 
 
 @pytest.fixture
-def image(profile: Profile, simulated: SimulatedMeter) -> RegisterImage:
+def image(profile: ModbusProfile, simulated: SimulatedMeter) -> RegisterImage:
     return RegisterImage(RegisterLayout(profile), simulated)
 
 
@@ -74,24 +76,24 @@ def refusal(action: Callable[[], object]) -> ExceptionCode:
     return caught.value.code
 
 
-@pytest.mark.parametrize("name", list_profiles())
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.MODBUS))
 def test_every_profile_shows_all_its_registers(name: str, simulated: SimulatedMeter) -> None:
-    profile = load_profile(name)
+    profile = narrow_profile(load_profile(name), ModbusPart)
     image = RegisterImage(RegisterLayout(profile), simulated)
-    for spec in profile.registers:
+    for spec in profile.part.registers:
         function = HOLDING if spec.table is RegisterTable.HOLDING else INPUT
         words = image.read_words(function, spec.address, spec.count)
         assert decode_reading(spec, words).value is not None, spec.name
 
 
 def test_readings_are_those_of_the_meter(
-    profile: Profile, image: RegisterImage, clock: StillClock
+    profile: ModbusProfile, image: RegisterImage, clock: StillClock
 ) -> None:
     clock.move(3_600_000)
     words = image.read_words(HOLDING, 0x100, 15)
     values = {
         spec.name: decode_reading(spec, words[spec.address - 0x100 : spec.end - 0x100]).value
-        for spec in profile.registers
+        for spec in profile.part.registers
     }
     assert values == {
         "energy.import.total": 2400,
@@ -193,17 +195,17 @@ def test_a_read_off_the_map_is_refused(
 
 @pytest.mark.parametrize(("gap_max", "is_read"), [(1, False), (2, True)])
 def test_a_read_runs_across_gaps_as_the_profile_says(
-    profile: Profile, simulated: SimulatedMeter, *, gap_max: int, is_read: bool
+    profile: ModbusProfile, simulated: SimulatedMeter, *, gap_max: int, is_read: bool
 ) -> None:
     registers = tuple(
         RegisterSpec("clock", address, Encoding.U32, Unit.SECOND, count=2) for address in (0, 4)
     )
-    gapped = replace(
+    gapped = with_part(
         profile,
         registers=registers,
         blocks={},
         relay=None,
-        reads=replace(profile.reads, gap_max=gap_max),
+        reads=replace(profile.part.reads, gap_max=gap_max),
     )
     image = RegisterImage(RegisterLayout(gapped), simulated)
     if is_read:
@@ -213,20 +215,20 @@ def test_a_read_runs_across_gaps_as_the_profile_says(
 
 
 def test_a_meter_without_blocks_takes_no_tokens(
-    profile: Profile, simulated: SimulatedMeter
+    profile: ModbusProfile, simulated: SimulatedMeter
 ) -> None:
     plain = RegisterImage(
-        RegisterLayout(replace(profile, blocks={Block.STATUS: 0x200}, relay=None)), simulated
+        RegisterLayout(with_part(profile, blocks={Block.STATUS: 0x200}, relay=None)), simulated
     )
     code = refusal(lambda: plain.write_words(MANY, 0x500, [0] * 11))
     assert code is ExceptionCode.ILLEGAL_ADDRESS
 
 
 @pytest.mark.parametrize("name", ["moon", "moon.l1"])
-def test_a_register_that_is_not_simulated_is_named(profile: Profile, name: str) -> None:
+def test_a_register_that_is_not_simulated_is_named(profile: ModbusProfile, name: str) -> None:
     spec = RegisterSpec(name, 0x900, Encoding.U16, Unit.COUNT)
     with pytest.raises(UnknownRegisterError, match=f"{name}; leave it out"):
-        RegisterLayout(replace(profile, registers=(spec,)))
+        RegisterLayout(with_part(profile, registers=(spec,)))
 
 
 def test_every_result_of_the_acceptor_has_its_number() -> None:
@@ -236,11 +238,11 @@ def test_every_result_of_the_acceptor_has_its_number() -> None:
 
 def test_three_phases_add_up_to_the_whole(simulated: SimulatedMeter, clock: StillClock) -> None:
     clock.move(3_601_234)
-    profile = load_profile("eastron_sdm630")
+    profile = narrow_profile(load_profile("eastron_sdm630"), ModbusPart)
     image = RegisterImage(RegisterLayout(profile), simulated)
 
     def read(name: str) -> int:
-        spec = profile.register(name)
+        spec = profile.part.register(name)
         value = decode_reading(spec, image.read_words(INPUT, spec.address, spec.count)).value
         assert isinstance(value, int)
         return value
