@@ -13,6 +13,7 @@ step back is not noticed either. Each machine that opens the store keeps a file 
 import fcntl
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,11 @@ class GenerationFile:
             GenerationFileError: It is there and cannot be read.
         """
         try:
-            with self.path.open("rb") as file:
+            # Without waiting: in its place may lie a pipe that nobody writes to.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise GenerationFileError(str(self.path), why="it is not a plain file")
                 return file.read(_FILE_BYTES_MAX)
         except FileNotFoundError:
             return None

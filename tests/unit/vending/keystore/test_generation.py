@@ -1,5 +1,6 @@
 """The companion file knows the newest generation, and an older store does not pass it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,11 @@ def test_missing_data_folder_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_generation_file_prints_its_path(tmp_path: Path) -> None:
     assert repr(GenerationFile(tmp_path)) == f"GenerationFile('{tmp_path / FILE_NAME}')"
+
+
+def test_pipe_in_the_place_of_the_file_is_refused_and_not_waited_for(file: GenerationFile) -> None:
+    file.path.unlink()
+    os.mkfifo(file.path)
+    with pytest.raises(GenerationFileError) as refused:
+        file.read()
+    assert refused.value.path == str(file.path)
