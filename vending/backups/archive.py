@@ -28,10 +28,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from vending.backups.custodian_keys import CustodianKey, WrappedKey, unwrap, wrap
+from vending.backups.custodian_keys import CustodianKey, WrappedKey, require_name, unwrap, wrap
 from vending.backups.errors import (
     BackupDamagedError,
     BackupLockedError,
+    CustodianNameError,
     CustodianPublicKeyError,
 )
 from vending.backups.model import Custodian
@@ -53,6 +54,11 @@ _TAG_BYTES: Final = 16
 _HEADER_BYTES_MAX: Final = 65_536
 _COUNTER_BYTES: Final = 11
 _COMPRESSION_LEVEL: Final = 1
+_MALFORMED: Final = (
+    KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError,
+    CustodianNameError,
+)  # fmt: skip
+"""What comes of a header that anybody may have written: its digest takes no key."""
 _CONTENT_LABEL: Final = b"vending backup, version 1: "
 
 
@@ -284,7 +290,7 @@ def _parse(file: BinaryIO) -> tuple[ArchiveHeader, bytes]:
         raise BackupDamagedError(what)
     try:
         header = _header_of(json.loads(document))
-    except (KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         what = "its header cannot be read"
         raise BackupDamagedError(what) from error
     if not CHUNK_BYTES_MIN <= header.chunk_bytes <= CHUNK_BYTES_MAX:
@@ -299,9 +305,11 @@ def _header_of(document: Mapping[str, Any]) -> ArchiveHeader:
         for each in document["pairs"]
     }
     custodians = tuple(
-        Custodian(str(each["name"]), bytes.fromhex(each["public_key"]))
+        Custodian(each["name"], bytes.fromhex(each["public_key"]))
         for each in document["custodians"]
     )
+    for each in custodians:
+        require_name(each.name)
     return ArchiveHeader(
         backup_id=uuid.UUID(hex=document["backup_id"]),
         at=str(document["at"]),
