@@ -26,6 +26,7 @@ from vending.custody.service.key_changes import (
     propose_unlock,
     retire,
 )
+from vending.custody.service.resealing import RootUse, list_root_uses, reseal_secrets
 from vending.errors import ErrorKind, VendingError
 from vending.keystore.components import KeyComponent, KeyImport
 from vending.keystore.following import FOLLOW_INTERVAL_S
@@ -276,7 +277,24 @@ def rotate(
         print_note(f"waits {wait_s} s for every process to learn it", as_json=as_json)
         Event().wait(wait_s)
         rotated = finish_rotation(by, KeyDesk(desk.database, prepared, desk.clock))
+        reseal_secrets(desk.database, rotated, by=by.actor, clock=desk.clock)
     print_document({"root": rotated.active_root}, as_json=as_json)
+
+
+@app.command("roots")
+@needs(Permission.KEYS_READ)
+def show_roots(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Tell what still needs which root key of the store; it reads all that is sealed."""
+    with opened_container(data) as container, container.database.read() as connection:
+        active, count = container.store.active_root, container.store.root_count
+        uses = list_root_uses(connection, container.store)
+    rows: list[Row] = [
+        {"root": root, "seals": root == active, "needed_by": use.what, "rows": use.count}
+        for root in range(1, count + 1)
+        for use in [each for each in uses if each.root == root]
+        or [RootUse(root, "nothing here; older backups", 0)]
+    ]
+    print_document(rows, as_json=as_json, title="root keys")
 
 
 @app.command("check")

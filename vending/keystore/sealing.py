@@ -256,6 +256,11 @@ class Keyring:
         return "Keyring(sealed)"
 
 
+def sealed_under(sealed: bytes) -> int:
+    """Return the version of the root key that a sealed value names; 0: it names none."""
+    return sealed[0] if sealed else 0
+
+
 def bundle_bytes(root_count: int) -> int:
     """Return how long so many root keys are in one value."""
     return KEY_BYTES if root_count == 1 else 1 + KEY_BYTES * root_count

@@ -9,7 +9,7 @@ open sales       finishes sales whose security module did not answer       SALE_
 open orders      the same for tokens that were ordered outside a sale      ORDER_BATCH_MAX
 retention        erases personal data whose time is over                   SCAN_COUNT_MAX
 clock            keeps the mark of the last seen time young                one row
-keys             shows expiry and ceilings, wipes overdue ceremonies       one row a key
+keys             expiry, ceilings, overdue ceremonies, older root keys     one row a key
 gauges           counts what waits, for `/metrics`                         three queries
 """
 

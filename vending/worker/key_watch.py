@@ -8,13 +8,16 @@ from vending.custody.rules import used_percent
 from vending.custody.service.ceremonies import wipe_overdue
 from vending.custody.service.forecast import forecast_keys
 from vending.custody.service.limits import list_used_today
+from vending.custody.service.resealing import reseal_secrets
+from vending.values.actor import SYSTEM
 
 PERCENT: Final = 100
 
 
 def watch_keys(container: Container) -> int:
-    """Wipe the components of overdue ceremonies, and show expiry and ceilings as gauges."""
+    """Wipe overdue components, seal anew what a rotation left, show expiry and ceilings."""
     wiped = wipe_overdue(container.database, container.clock)
+    wiped += reseal_secrets(container.database, container.store, by=SYSTEM, clock=container.clock)
     now = container.clock.now()
     with container.database.read() as connection:
         told = forecast_keys(

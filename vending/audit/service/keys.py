@@ -12,7 +12,7 @@ from vending.audit import repository
 from vending.audit.errors import AuditKeyAlteredError, AuditKeyMissingError
 from vending.audit.rules import SECRET_BYTES, ChainKeys
 from vending.keystore.errors import SealBrokenError
-from vending.keystore.sealing import Sealer, associate
+from vending.keystore.sealing import Sealer, associate, sealed_under
 from vending.values.clock import Clock
 
 _BOUND_TO = associate("the secret of the audit chain")
@@ -57,6 +57,19 @@ def reseal(connection: Connection, present: Sealer, following: Sealer) -> None:
     if sealed is not None:
         secret = _open(sealed, present)
         repository.update_key(connection, following.seal(secret, associated=_BOUND_TO))
+
+
+def reseal_under(connection: Connection, sealer: Sealer, *, root: int) -> bool:
+    """Seal the secret under root key `root`; return whether it lay under an older one.
+
+    Raises:
+        AuditKeyAlteredError: The stored secret was altered.
+    """
+    sealed = repository.find_key(connection)
+    if sealed is None or sealed_under(sealed) >= root:
+        return False
+    reseal(connection, sealer, sealer)
+    return True
 
 
 def _open(sealed: bytes, sealer: Sealer) -> bytes:

@@ -26,6 +26,15 @@ class TOTPRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedSecretRow:
+    """A secret of an authenticator app, sealed, and whose it is."""
+
+    id: uuid.UUID
+    operator_id: OperatorId
+    sealed_secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PasskeyRow:
     """A passkey, and whose it is."""
 
@@ -82,6 +91,36 @@ def list_totp(connection: Connection, operator_id: OperatorId) -> list[TOTPRow]:
         TOTPRow(row.id, bytes(row.sealed_secret), row.last_step)
         for row in connection.execute(query)
     ]
+
+
+def list_sealed(
+    connection: Connection, *, after: uuid.UUID | None, limit: int
+) -> list[SealedSecretRow]:
+    """Return the sealed secrets of all apps, revoked ones too, in the order of their ids."""
+    table = operator_authenticators
+    query = (
+        select(table.c.id, table.c.operator_id, table.c.sealed_secret)
+        .where(table.c.sealed_secret.is_not(None))
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(table.c.id > after)
+    return [
+        SealedSecretRow(row.id, OperatorId(row.operator_id), bytes(row.sealed_secret))
+        for row in connection.execute(query)
+    ]
+
+
+def update_sealed(connection: Connection, row: SealedSecretRow, sealed_secret: bytes) -> bool:
+    """Replace a sealed secret by the same one, sealed anew; False: another was faster."""
+    table = operator_authenticators
+    statement = (
+        update(table)
+        .where(table.c.id == row.id, table.c.sealed_secret == row.sealed_secret)
+        .values(sealed_secret=sealed_secret)
+    )
+    return connection.execute(statement).rowcount == 1
 
 
 def list_passkeys(connection: Connection, operator_id: OperatorId) -> list[PasskeyRow]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vending.keystore.sealing import associate
+from vending.keystore.sealing import Sealer, associate, sealed_under
 from vending.operators import one_time_codes, rules
 from vending.operators.errors import (
     AuthenticatorNotFoundError,
@@ -89,6 +89,29 @@ def _check_totp(
 def totp_place(operator_id: OperatorId, authenticator_id: uuid.UUID) -> bytes:
     """Return what the sealed secret of an app is bound to."""
     return associate("totp", operator_id.bytes, authenticator_id.bytes)
+
+
+def reseal_totp(
+    connection: Connection, sealer: Sealer, *, root: int, after: uuid.UUID | None, limit: int
+) -> tuple[int, uuid.UUID | None]:
+    """Seal the next secrets of apps under root key `root`, the one that `sealer` seals under.
+
+    Returns how many lay under another one, and the last id looked at; None: there are no more.
+    The caller commits.
+
+    Raises:
+        SealBrokenError: A secret was altered.
+    """
+    rows = authenticators.list_sealed(connection, after=after, limit=limit)
+    count = 0
+    for row in rows:
+        if sealed_under(row.sealed_secret) >= root:
+            continue
+        place = totp_place(row.operator_id, row.id)
+        secret = sealer.open(row.sealed_secret, associated=place)
+        sealed = sealer.seal(secret, associated=place)
+        count += authenticators.update_sealed(connection, row, sealed)
+    return count, rows[-1].id if len(rows) == limit else None
 
 
 def store_totp(

@@ -156,6 +156,11 @@ def test_rotation_takes_two_people(shell: CommandLine) -> None:
     assert shell.json(*rotate).document == {"root": 2}
     assert shell.json(*rotate).code == 1
     assert shell.json("keys", "check").document == {"key_store": "whole"}
+    roots = shell.json("keys", "roots").document
+    assert {row["root"] for row in roots if row["seals"]} == {2}
+    assert {row["root"] for row in roots} == {1, 2}
+    needing = {row["needed_by"] for row in roots if row["root"] == 1}
+    assert not needing & {"vending keys", "secret of the audit log", "authenticator apps"}
 
 
 def test_another_key_file_takes_two_people(
