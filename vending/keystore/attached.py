@@ -419,9 +419,13 @@ class AttachedSecurityModule:
             ModuleAnswerLostError: It did not answer; the tokens may be right.
             ModuleError: It refused to read them.
         """
-        if len(tokens) != len(wanted.fields):
+        if len(tokens) != len(wanted.fields) or len({*tokens}) != len(tokens):
             return False
         for token, fields in zip(tokens, wanted.fields, strict=True):
+            # The class shows without a key: for this much nobody takes the module's word.
+            bits = from_digits(token)
+            if bits is None or class_of(bits) != fields[0]:
+                return False
             question = messages.VerifyRequest(
                 register=self._settings[wanted.keys[0]].number,
                 pan=request.pan,
