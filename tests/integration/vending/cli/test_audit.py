@@ -9,9 +9,12 @@ from sqlalchemy import select, update
 
 from tests.support.audit_chain import disarm
 from tests.support.command_line import CommandLine, sign_in
-from vending.audit.rules import PublicKey
-from vending.audit.service.heads import export_heads
+from vending.audit.rules import MAC_BYTES, PublicKey
+from vending.audit.service.heads import export_heads, last_exported, list_files, render_head
+from vending.audit.service.keys import load_keys
 from vending.audit.service.sealing import seal_waiting
+from vending.backups.model import Restoration, RestorationKind
+from vending.backups.repository import insert_restoration
 from vending.bootstrap import build_container
 from vending.keystore.sealing import Purpose
 from vending.operators.permissions import Role
@@ -19,6 +22,7 @@ from vending.persistence.audit import AuditEvent, audit_events, record
 from vending.settings import load_settings
 from vending.values.actor import Actor, ActorKind
 from vending.values.clock import SystemClock
+from vending.values.identifiers import new_uuid7
 
 FORGER = Actor(ActorKind.OPERATOR, "ann\n2026-11-25 operator:ben key.imported\x1b[2J\0")
 
@@ -108,3 +112,36 @@ def test_a_time_that_is_none_is_refused(sealed: CommandLine) -> None:
 def test_a_cashier_may_not_look(sealed: CommandLine) -> None:
     sign_in(sealed.folder, "carl", Role.CASHIER)
     assert sealed.run("audit", "list", "--json", by="carl").error == "permission_denied"
+
+
+def test_gap_of_a_restore_is_named_by_the_heads_of_what_was_lost(sealed: CommandLine) -> None:
+    container, now = build_container(load_settings(data_dir=sealed.folder)), SystemClock().now()
+    with closing(container), container.database.unit_of_work() as uow:
+        keys = load_keys(uow.connection, container.store.sealer(Purpose.AUDIT_KEYS))
+        (file,) = list_files(container.settings.effective_audit_heads_dir)
+        held = last_exported(file.parent, public_key=keys.public_key)
+        assert held is not None
+        lost = keys.sign(held.position + 5, held.position, bytes(MAC_BYTES), now)
+        done = Restoration(
+            id=new_uuid7(SystemClock()),
+            kind=RestorationKind.POINT_IN_TIME,
+            backup_id=None,
+            state_at=now,
+            restored_at=now,
+            tid_floor_min=60,
+            audit_position=held.position,
+            meter_count=0,
+            sessions_revoked=0,
+        )
+        insert_restoration(uow.connection, done)
+        uow.commit()
+    file.write_text(file.read_text("utf-8") + render_head(lost, keys.public_key), "utf-8")
+    told = sealed.json("restore", "gap", "--heads", str(file)).document
+    assert told["audit_positions_missing_from"] == held.position + 1
+    assert told["audit_positions_missing_to"] == lost.position
+    assert (told["audit_entries_missing"], told["heads_refused_at"]) == (5, [])
+    assert told["audit_restored_until"] == held.sealed_at.isoformat()
+    assert told["audit_lost_until"] == lost.sealed_at.isoformat()
+    assert "audit entries missing: 5" in sealed.run("restore", "gap", "--heads", str(file)).out
+    assert "audit_entries_missing" not in sealed.json("restore", "gap").document
+    assert sealed.json("restore", "gap", "--heads", "missing").error == "audit_heads_file"
