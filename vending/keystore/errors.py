@@ -169,7 +169,7 @@ class UnlockKindError(UnlockError):
 
 
 class WeakPassphraseError(UnlockError):
-    """The passphrase is too short to protect keys."""
+    """The passphrase is too short to protect keys, or no text."""
 
     kind = ErrorKind.INVALID
     code = "weak_passphrase"
@@ -177,7 +177,7 @@ class WeakPassphraseError(UnlockError):
 
     def __init__(self, length_min: int) -> None:
         super().__init__(
-            f"a passphrase has at least {length_min} characters", length_min=length_min
+            f"a passphrase is text of at least {length_min} characters", length_min=length_min
         )
 
 

@@ -50,13 +50,15 @@ class Passphrase:
     """A passphrase as typed, brought to one Unicode form (NFKC), never shown.
 
     Raises:
-        WeakPassphraseError: It is shorter than 12 characters.
+        WeakPassphraseError: It is shorter than 12 characters, or no text.
     """
 
     __slots__ = ("_secret",)
 
     def __init__(self, text: str) -> None:
-        if len(text) < PASSPHRASE_LENGTH_MIN:
+        # Bytes of another encoding come as halves of characters; an encoder's error would hold all.
+        is_text = not any("\ud800" <= character <= "\udfff" for character in text)
+        if len(text) < PASSPHRASE_LENGTH_MIN or not is_text:
             text = ""  # a traceback that shows this frame shows no passphrase
             raise WeakPassphraseError(PASSPHRASE_LENGTH_MIN)
         self._secret = Secret(unicodedata.normalize("NFKC", text).encode())

@@ -52,6 +52,14 @@ def test_passphrase_of_eleven_characters_is_refused() -> None:
     assert "aaa" not in str(refused.value)
 
 
+def test_passphrase_that_is_no_text_is_refused_and_not_told() -> None:
+    bytes_of_another_encoding = b"correct horse \xff".decode("utf-8", "surrogateescape")
+    with pytest.raises(WeakPassphraseError) as refused:
+        Passphrase(bytes_of_another_encoding)
+    assert "horse" not in repr(refused.value)
+    assert refused.value.__context__ is None
+
+
 def test_passphrase_never_prints() -> None:
     assert repr(Passphrase("correct horse battery")) == "Passphrase(***)"
 
