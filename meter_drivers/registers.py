@@ -46,6 +46,7 @@ class Encoding(StrEnum):
     U32 = "u32"
     S32 = "s32"
     U64 = "u64"
+    S64 = "s64"
     F32 = "f32"
     """IEEE 754 binary32."""
     TEXT = "text"
@@ -80,12 +81,37 @@ WORD_COUNTS: Final[Mapping[Encoding, int]] = MappingProxyType(
         Encoding.U32: 2,
         Encoding.S32: 2,
         Encoding.U64: 4,
+        Encoding.S64: 4,
         Encoding.F32: 2,
     }
 )
 """Registers each encoding takes; text tells its own count."""
 
-SIGNED: Final = frozenset({Encoding.S16, Encoding.S32})
+SIGNED: Final = frozenset({Encoding.S16, Encoding.S32, Encoding.S64})
+UNSIGNED: Final = frozenset({Encoding.U16, Encoding.U32, Encoding.U64})
+
+
+class Marker(StrEnum):
+    """Raw values with which meters say *not available*, whatever the width of the number."""
+
+    ALL_ONES = "all_ones"
+    """0xFFFF, 0xFFFFFFFF ...: of unsigned numbers."""
+    HIGHEST = "highest"
+    """0x7FFF, 0x7FFFFFFF ...: the highest signed number."""
+    LOWEST = "lowest"
+    """0x8000, 0x80000000 ...: the lowest signed number."""
+    ZERO = "zero"
+    """0: of counters that a model may leave out. Where 0 is also a count, never declare it."""
+
+
+def find_marked(marker: Marker, width_bits: int) -> int:
+    """Return the raw value that a marker is in a number of this width."""
+    return {
+        Marker.ALL_ONES: (1 << width_bits) - 1,
+        Marker.HIGHEST: (1 << (width_bits - 1)) - 1,
+        Marker.LOWEST: 1 << (width_bits - 1),
+        Marker.ZERO: 0,
+    }[marker]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,13 @@ from meter_drivers.profiles.toml_table import TOMLTable
 from meter_drivers.registers import (
     WORD_COUNTS,
     Encoding,
+    Marker,
     RegisterSpec,
     RegisterTable,
     Unit,
     WordOrder,
     WriteRule,
+    find_marked,
 )
 
 ADDRESS_MAX: Final = 0xFFFF
@@ -148,24 +150,34 @@ def _parse_reads(table: TOMLTable) -> ReadLimits:
 
 def _parse_register(table: TOMLTable, default_table: RegisterTable) -> RegisterSpec:
     encoding = table.choice("encoding", Encoding)
+    count = _parse_count(table, encoding)
     spec = RegisterSpec(
         name=table.text("name"),
         address=table.integer("address", lowest=0, highest=ADDRESS_MAX),
         encoding=encoding,
         unit=table.choice("unit", Unit),
         scale=table.integer("scale", lowest=1, highest=SCALE_MAX, default=1),
-        count=(
-            table.integer("count", lowest=1, highest=TEXT_REGISTERS_MAX)
-            if encoding is Encoding.TEXT
-            else WORD_COUNTS[encoding]
-        ),
+        count=count,
         table=table.choice("table", RegisterTable, default_table),
         word_order=table.choice("word_order", WordOrder, WordOrder.BIG),
-        invalid=table.integers("invalid"),
+        invalid=table.integers("invalid") | _parse_markers(table, width_bits=16 * count),
         write=table.choice("write", WriteRule) if table.has("write") else None,
     )
     table.finish()
     return spec
+
+
+def _parse_count(table: TOMLTable, encoding: Encoding) -> int:
+    if encoding is Encoding.TEXT:
+        return table.integer("count", lowest=1, highest=TEXT_REGISTERS_MAX)
+    return WORD_COUNTS[encoding]
+
+
+def _parse_markers(table: TOMLTable, *, width_bits: int) -> frozenset[int]:
+    """Return the raw values of `invalid_marks`; those of 64 bits are too wide to write in TOML."""
+    return frozenset(
+        find_marked(marker, width_bits) for marker in table.choices("invalid_marks", Marker)
+    )
 
 
 def _parse_blocks(root: TOMLTable) -> Mapping[Block, int]:
@@ -221,6 +233,14 @@ def _lint_registers(part: ModbusPart) -> Iterator[ProfileFinding]:
             )
         if (spec.unit is Unit.TEXT) is not (spec.encoding is Encoding.TEXT):
             yield ProfileFinding(key, "unit and encoding disagree", "use text for both or neither")
+        if any(not 0 <= raw < 1 << 16 * spec.count for raw in spec.invalid):
+            yield ProfileFinding(
+                key,
+                f"a value of invalid is wider than {16 * spec.count} bits",
+                "write the raw value as it stands in the registers, without sign",
+            )
+        if spec.invalid and spec.encoding is Encoding.TEXT:
+            yield ProfileFinding(key, "text has no marker", "remove invalid and invalid_marks")
         if spec.write and spec.table is RegisterTable.INPUT:
             yield ProfileFinding(key, "an input register cannot be written", "remove write")
 

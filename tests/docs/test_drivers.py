@@ -16,6 +16,14 @@ PAGES = {
     "eastron_sdm120": "eastron-sdm.md",
     "eastron_sdm230": "eastron-sdm.md",
     "eastron_sdm630": "eastron-sdm.md",
+    "chint_ddsu666": "chint.md",
+    "chint_dtsu666": "chint.md",
+    "chint_dtsu666_4000": "chint.md",
+    "carlo_gavazzi_em111": "carlo-gavazzi.md",
+    "carlo_gavazzi_em330": "carlo-gavazzi.md",
+    "abb_b_series": "abb-b-series.md",
+    "schneider_iem3000": "schneider-iem3000.md",
+    "acrel_1352": "acrel-1352.md",
 }
 QUALITY = (
     "probe", "identity", "registers", "relay with read-back", "token entry with result", "clock",

@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -6,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter_drivers.registers import (
+    SIGNED,
+    UNSIGNED,
     WORD_COUNTS,
     Encoding,
+    Marker,
     Reading,
     RegisterSpec,
     Unit,
@@ -15,6 +19,7 @@ from meter_drivers.registers import (
     decode_reading,
     decode_text,
     encode_value,
+    find_marked,
 )
 
 
@@ -49,6 +54,8 @@ TEXT = RegisterSpec("model", 0, Encoding.TEXT, Unit.TEXT, count=3)
         (Encoding.U32, (0x0001, 0x0002), 65538),
         (Encoding.S32, (0xFFFF, 0xFFFE), -2),
         (Encoding.U64, (0, 0, 1, 0), 65536),
+        (Encoding.U64, (0xFFFF, 0xFFFF, 0xFFFF, 0xFFFE), 2**64 - 2),
+        (Encoding.S64, (0xFFFF, 0xFFFF, 0xFFFF, 0xFFFE), -2),
     ],
 )
 def test_number_is_read_and_written_high_word_first(
@@ -91,6 +98,8 @@ def test_number_survives_the_way_there_and_back(encoding: Encoding, data: st.Dat
         (Encoding.U16, -1),
         (Encoding.S16, 32768),
         (Encoding.S32, -(2**31) - 1),
+        (Encoding.S64, 2**63),
+        (Encoding.U64, 2**64),
     ],
 )
 def test_number_that_does_not_fit_is_refused(encoding: Encoding, value: int) -> None:
@@ -163,6 +172,30 @@ def test_sentinel_is_unavailable_and_says_so(encoding: Encoding) -> None:
     reading = decode_reading(spec, words_of(bits))
     assert reading.value is None
     assert "not available" in str(reading.unavailable_reason)
+
+
+@given(
+    st.sampled_from(sorted(SIGNED | UNSIGNED)),
+    st.sampled_from(Marker),
+    st.sampled_from(WordOrder),
+    st.data(),
+)
+def test_marker_is_never_a_number_and_every_other_value_is_one(
+    encoding: Encoding, marker: Marker, order: WordOrder, data: st.DataObject
+) -> None:
+    width_bits = 16 * WORD_COUNTS[encoding]
+    marked = find_marked(marker, width_bits)
+    spec = spec_of(encoding, order=order, invalid=frozenset({marked}))
+    plain = replace(spec, invalid=frozenset())
+    raw = data.draw(
+        st.sampled_from([marked, (marked + 1) % 2**width_bits, 0])
+        | st.integers(0, 2**width_bits - 1)
+    )
+    is_high = encoding in SIGNED and raw >> (width_bits - 1)
+    value = raw - 2**width_bits if is_high else raw
+    words = encode_value(plain, value)
+    assert decode_reading(plain, words).value == value
+    assert decode_reading(spec, words).value == (None if raw == marked else value)
 
 
 # --- text ---------------------------------------------------------------------------------------
