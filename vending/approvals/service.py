@@ -16,6 +16,7 @@ from vending.approvals.model import USE_CASE_RULES, Act, Approval, ApprovalState
 from vending.operators.model import Operator, OperatorState, SignedIn
 from vending.operators.permissions import Permission, permissions_of
 from vending.operators.service.accounts import load_operator
+from vending.operators.service.sessions import reload_roles
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.column_types import Json
 from vending.policies.service import load_policies
@@ -54,6 +55,7 @@ def decide(
 
     Raises:
         ApprovalNotFoundError: There is none of this id.
+        SignInRequiredError: The operator's session was ended, or the account locked, meanwhile.
         SecondFactorStaleError: To approve, the second factor was given too long ago.
         PermissionDeniedError: The operator may not decide this use case.
         ApprovalOwnError: The operator asked for it, or is the person who did.
@@ -64,6 +66,7 @@ def decide(
         ApprovalStandingError: Who asked may not ask today.
         ApprovalContentError: The note cannot be shown.
     """
+    by = reload_roles(connection, by)
     if decision.approve:  # to refuse, whoever sits there does
         by.require_fresh(clock.now())
     approval = repository.lock_approval(connection, approval_id)
@@ -114,6 +117,7 @@ def redeem(
     """Use up an approval for exactly this act, in the act's own transaction.
 
     Raises:
+        SignInRequiredError: The operator's session was ended, or the account locked, meanwhile.
         SecondFactorStaleError: The second factor was given too long ago.
         ApprovalNotFoundError: There is none of this id.
         PermissionDeniedError: The operator may not ask for this use case, hence not do it.
@@ -127,6 +131,7 @@ def redeem(
         ApprovalOwnError: Both accounts turned out to be one person's.
         ApprovalContentError: The act cannot be bound.
     """
+    by = reload_roles(connection, by)
     by.require_fresh(clock.now())
     approval = repository.lock_approval(connection, approval_id)
     distinct_devices = load_policies(connection).distinct_devices

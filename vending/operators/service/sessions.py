@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -118,6 +118,20 @@ def _authenticate(
     if operator is None or operator.state is not OperatorState.ACTIVE:
         raise SignInRequiredError
     return to_signed_in(operator, session), session
+
+
+def reload_roles(connection: Connection, by: SignedIn) -> SignedIn:
+    """Return who was admitted with the roles of now; a command may have asked questions since.
+
+    Raises:
+        SignInRequiredError: The session was ended, or the account locked, meanwhile.
+    """
+    session = sessions.find_session(connection, by.session_id)
+    operator = accounts.find_operator(connection, by.operator_id)
+    is_gone = session is None or session.revoked_at is not None
+    if is_gone or operator is None or not operator.is_active:
+        raise SignInRequiredError
+    return replace(by, roles=operator.roles)
 
 
 def to_signed_in(operator: Operator, session: Session) -> SignedIn:

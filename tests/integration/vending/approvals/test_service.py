@@ -23,9 +23,14 @@ from vending.approvals.errors import (
 )
 from vending.approvals.model import Act, Approval, ApprovalState, Decision, UseCase
 from vending.approvals.tables import approvals
-from vending.operators.errors import PermissionDeniedError, SecondFactorStaleError
-from vending.operators.model import SignedIn
+from vending.operators.errors import (
+    PermissionDeniedError,
+    SecondFactorStaleError,
+    SignInRequiredError,
+)
+from vending.operators.model import OperatorState, SignedIn
 from vending.operators.permissions import Role
+from vending.operators.repository import accounts, sessions
 from vending.operators.tables import operator_roles, operators
 from vending.persistence.audit import audit_events
 from vending.persistence.engine import Database
@@ -259,6 +264,29 @@ def test_an_approval_dies_with_the_standing_of_either_of_the_two(
         uow.commit()
 
     with pytest.raises(ApprovalStandingError):
+        redeem(asked, third)
+    assert state_of(database, asked) == ApprovalState.APPROVED
+
+
+@pytest.mark.parametrize("loss", ["locked", "signed out", "role"])
+def test_whoever_was_admitted_before_a_loss_does_nothing_after_it(
+    database: Database, asked: Approval, people: People, decide: Decide, redeem: Decide, loss: str
+) -> None:
+    clock = FixedClock(asked.requested_at)
+    third = sign_in_as(database, clock, Role.KEY_ACCOUNTS, Role.FINANCE, name="third")
+    with database.unit_of_work() as uow:
+        if loss == "signed out":
+            sessions.revoke_sessions(uow.connection, third.operator_id, at=clock.now())
+        elif loss == "locked":
+            accounts.update_state(uow.connection, third.operator_id, OperatorState.LOCKED)
+        else:
+            accounts.delete_roles(uow.connection, third.operator_id, third.roles)
+        uow.commit()
+    wanted = PermissionDeniedError if loss == "role" else SignInRequiredError
+    with pytest.raises(wanted):
+        decide(asked, third)
+    decide(asked, people[1])
+    with pytest.raises(wanted):
         redeem(asked, third)
     assert state_of(database, asked) == ApprovalState.APPROVED
 
