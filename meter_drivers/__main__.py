@@ -17,6 +17,7 @@ from rich.table import Table
 
 from meter_drivers.capabilities import CreditStatus, Done, Meter, Refused, RelayReport, Unknown
 from meter_drivers.errors import DriverError, LinkSyntaxError
+from meter_drivers.profile_commands import profiles_app
 from meter_drivers.profiles.loader import list_profiles, load_profile
 from meter_drivers.registers import Reading, Unit
 from meter_drivers.registry import open_meter
@@ -53,6 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Ask, read and switch a meter, and give it tokens.",
 )
+app.add_typer(profiles_app, name="profiles")
 
 
 class RelayAction(StrEnum):

@@ -1,12 +1,13 @@
 """Every profile has its page; tables in it are those of the code, quality lines are all there."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from meter_drivers.profiles.loader import list_profiles, load_profile
+from meter_drivers.profiles.loader import list_profiles, load_profile, parse_profile
 from meter_drivers.profiles.modbus_part import Block, ModbusPart
-from meter_drivers.profiles.model import narrow_profile
+from meter_drivers.profiles.model import Capability, ProtocolName, narrow_profile
 from tests.support.register_table import render_block, render_codes, render_registers
 
 DRIVERS = Path(__file__).parents[2] / "docs" / "drivers"
@@ -16,6 +17,7 @@ PAGES = {
     "eastron_sdm120": "eastron-sdm.md",
     "eastron_sdm230": "eastron-sdm.md",
     "eastron_sdm630": "eastron-sdm.md",
+    "generic_dlt645_prepaid": "dlt645-prepaid.md",
     "chint_ddsu666": "chint.md",
     "chint_dtsu666": "chint.md",
     "chint_dtsu666_4000": "chint.md",
@@ -71,3 +73,32 @@ def test_page_tells_the_source_and_how_well_it_is_known(name: str) -> None:
     source = narrow_profile(load_profile(name), ModbusPart).source
     assert f"confidence {source.confidence}" in page(name)
     assert f"verification: {source.verification}" in page(name)
+
+
+# --- the list of models -------------------------------------------------------------------------
+OVERVIEW = (DRIVERS / "README.md").read_text("utf-8")
+
+
+def test_blueprint_is_a_profile() -> None:
+    (blueprint,) = re.findall(r"```toml\n(.*?)```", OVERVIEW, re.DOTALL)
+    assert parse_profile(blueprint, file="blueprint.toml").name == "maker_model"
+
+
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.MODBUS))
+def test_list_of_models_says_what_the_profile_declares(name: str) -> None:
+    profile = load_profile(name)
+    (row,) = (line for line in OVERVIEW.splitlines() if line.startswith(f"| [`{name}`]("))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    declared = [
+        "yes" if capability in profile.capabilities else "no"
+        for capability in (
+            Capability.READ_REGISTERS,
+            Capability.SWITCH_RELAY,
+            Capability.ACCEPT_TOKEN,
+            Capability.ACCEPT_CREDIT,
+        )
+    ]
+    source = profile.source
+    assert cells[1] == profile.protocol
+    assert (cells[2] != "no") is (Capability.IDENTIFY in profile.capabilities)
+    assert cells[3:] == [*declared, source.confidence, source.verification, "none"]
