@@ -11,10 +11,11 @@ from sqlalchemy import Connection, delete, select
 from vending.audit.model import AuditReport
 from vending.audit.repository import list_heads
 from vending.audit.rules import ChainKeys
+from vending.audit.service.coding import LONG_CHAIN
 from vending.audit.service.heads import ExportedLine
 from vending.audit.service.keys import load_keys
 from vending.audit.service.sealing import seal_waiting
-from vending.audit.service.verify import verify
+from vending.audit.service.verify import maybe_coded_elsewhere, verify
 from vending.audit.tables import audit_heads, audit_links
 from vending.keystore.sealing import Keyring, Purpose, Sealer
 from vending.persistence.audit import AuditEvent, audit_events, record
@@ -73,11 +74,17 @@ class Chain:
             heads = list_heads(connection, 0, 1_000)
         return [ExportedLine(f"line {n}", head) for n, (head, _) in enumerate(heads, 1)]
 
-    def verify(self, exported: Sequence[ExportedLine] = ()) -> AuditReport:
-        """Look at all of it."""
-        with self.database.read() as connection:
+    def verify(
+        self, exported: Sequence[ExportedLine] = (), *, links_min: int = LONG_CHAIN
+    ) -> AuditReport:
+        """Look at all of it, as the command does: with a second process from `links_min` on."""
+        with (
+            maybe_coded_elsewhere(self.database, self.sealer, links_min=links_min) as coded,
+            self.database.read() as connection,
+        ):
             keys = load_keys(connection, self.sealer)
-            return verify(connection, keys, now=self.clock.now(), exported=exported)
+            now = self.clock.now()
+            return verify(connection, keys, now=now, exported=exported, coded=coded)
 
     @staticmethod
     def disarm(connection: Connection) -> None:

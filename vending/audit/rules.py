@@ -115,11 +115,12 @@ class KeyedHash:
 class ChainKeys:
     """Everything that makes and checks a chain, derived from its secret."""
 
-    __slots__ = ("_signer", "event_code", "head_code", "link_code", "public_key")
+    __slots__ = ("_signer", "event_code", "event_key", "head_code", "link_code", "public_key")
 
     def __init__(self, secret: bytes) -> None:
         assert len(secret) == SECRET_BYTES, "the secret of a chain has 32 bytes"
-        self.event_code = KeyedHash(_derive(secret, "events"))
+        self.event_key = _derive(secret, "events")
+        self.event_code = KeyedHash(self.event_key)
         self.link_code = KeyedHash(_derive(secret, "links"))
         self.head_code = KeyedHash(_derive(secret, "marks"))
         self._signer = Ed25519PrivateKey.from_private_bytes(_derive(secret, "heads"))

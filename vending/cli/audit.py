@@ -18,7 +18,7 @@ from vending.audit.service.heads import last_exported, list_files, read_lines, w
 from vending.audit.service.keys import load_keys
 from vending.audit.service.listing import PAGE_SIZE_MAX, list_events
 from vending.audit.service.schema import find_schema_changes, readable
-from vending.audit.service.verify import verify
+from vending.audit.service.verify import maybe_coded_elsewhere, verify
 from vending.bootstrap import Container
 from vending.cli.access import acting, needs
 from vending.cli.arguments import ArgumentInvalidError
@@ -121,16 +121,21 @@ def verify_chain(
     with opened_container(data) as container, progress_bar(as_json=as_json) as bar:
         task = bar.add_task("links", total=None)
         files = heads or list_files(container.settings.effective_audit_heads_dir)
-        with container.database.read() as connection:
+        sealer = container.store.sealer(Purpose.AUDIT_KEYS)
+        with (
+            maybe_coded_elsewhere(container.database, sealer) as coded,
+            container.database.read() as connection,
+        ):
             changes = find_schema_changes(connection)
             try:
                 with readable(connection):
                     report = verify(
                         connection,
-                        load_keys(connection, container.store.sealer(Purpose.AUDIT_KEYS)),
+                        load_keys(connection, sealer),
                         now=container.clock.now(),
                         exported=read_lines(files),
                         progress=lambda count: bar.update(task, completed=count),
+                        coded=coded,
                     )
             except AuditUnreadableError:
                 if not changes:

@@ -5,7 +5,8 @@ sealed (seconds); and an end of all three tables that was cut off at a head, unl
 the cut is shown to it. That is what exported heads are for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from vending.audit import repository
 from vending.audit.model import AuditFinding, AuditReport, DeclaredGap, FindingKind, Head
@@ -23,10 +25,20 @@ from vending.audit.rules import (
     from_microseconds,
     head_row,
 )
+from vending.audit.service.coding import (
+    LONG_CHAIN,
+    CodedEvents,
+    SecondProcessLostError,
+    coded_elsewhere,
+)
 from vending.audit.service.explain import Explainer
 from vending.audit.service.gaps import find_gap
 from vending.audit.service.heads import ExportedLine
+from vending.audit.service.keys import load_keys
 from vending.audit.service.walk import Progress, Seen, Walk, no_progress
+from vending.errors import VendingError
+from vending.keystore.sealing import Sealer
+from vending.persistence.engine import Database
 
 FINDINGS_MAX: Final = 1_000
 """Findings in a report; all of them are counted."""
@@ -43,9 +55,13 @@ def verify(
     now: datetime,
     exported: Iterable[ExportedLine] = (),
     progress: Progress = no_progress,
+    coded: Iterator[CodedEvents] | None = None,
 ) -> AuditReport:
-    """Return what is wrong in events, links and heads, held against the exported heads as well."""
-    seen = Walk(connection, keys, now=now, progress=progress).run()
+    """Return what is wrong in events, links and heads, held against the exported heads as well.
+
+    `coded` are the events as a second process codes them, if one does.
+    """
+    seen = _walk(connection, keys, now=now, progress=progress, coded=coded)
     declared = [find_gap(connection, keys, *gap) for gap in seen.gaps]
     gaps = [gap for gap in declared if gap is not None]
     heads = _Heads(connection, keys, seen, gaps)
@@ -65,6 +81,41 @@ def verify(
         findings=tuple(findings[:FINDINGS_MAX]),
         finding_count=len(findings) + seen.unkept + heads.unkept,
     )
+
+
+def _walk(
+    connection: Connection,
+    keys: ChainKeys,
+    *,
+    now: datetime,
+    progress: Progress,
+    coded: Iterator[CodedEvents] | None,
+) -> Seen:
+    if coded is not None:
+        with suppress(SecondProcessLostError):
+            return Walk(connection, keys, now=now, progress=progress, coded=coded).run()
+    return Walk(connection, keys, now=now, progress=progress).run()
+
+
+@contextmanager
+def maybe_coded_elsewhere(
+    database: Database, sealer: Sealer, *, links_min: int = LONG_CHAIN
+) -> Iterator[Iterator[CodedEvents] | None]:
+    """Have a second process code the events of a long chain; None: all is done here.
+
+    To be entered before the connection that `verify` reads from is opened.
+    """
+    with ExitStack() as stack:
+        coded = None
+        # Whatever is wrong with the chain is for `verify` to say.
+        with suppress(SecondProcessLostError, VendingError, SQLAlchemyError):
+            with database.read() as connection:
+                last = repository.find_last_link(connection)
+                is_long = last is not None and last[0] >= links_min
+                keys = load_keys(connection, sealer) if is_long else None
+            if keys is not None:
+                coded = stack.enter_context(coded_elsewhere(database, keys))
+        yield coded
 
 
 def _list_misqueued(connection: Connection) -> list[AuditFinding]:

@@ -5,7 +5,7 @@ for its link, a link in `awaited` for its event, and both stay small unless rows
 What does not fit is explained afterwards, by `vending.audit.service.suspects`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -17,19 +17,13 @@ from sqlalchemy import Connection
 from vending.audit import repository
 from vending.audit.model import LinkKind
 from vending.audit.rows import LinkRow
-from vending.audit.rules import (
-    FIRST_LINK,
-    ChainKeys,
-    instant_of,
-)
+from vending.audit.rules import FIRST_LINK, ID_BYTES, ChainKeys, instant_of
+from vending.audit.service.coding import CHUNK_MAX, CODED_BYTES, CodedEvents, code_events
 
-CHUNK_MAX: Final = 20_000
 KEPT_MAX: Final = 1_000
 """Rows of one kind that are kept to be explained; all of them are counted."""
 UNMATCHED_MAX: Final = 100_000
 """Events without a link, or links without their event, before the database is asked."""
-_ID_SIZE: Final = (16).to_bytes(4)
-
 SEAL_LIMIT: Final = timedelta(seconds=60)
 """An event that waits longer is a finding: no worker runs, or somebody filled the queue."""
 R = TypeVar("R")
@@ -135,13 +129,21 @@ class Walk:
     """One walk over events and links."""
 
     def __init__(
-        self, connection: Connection, keys: ChainKeys, *, now: datetime, progress: Progress
+        self,
+        connection: Connection,
+        keys: ChainKeys,
+        *,
+        now: datetime,
+        progress: Progress,
+        coded: Iterator[CodedEvents] | None = None,
     ) -> None:
+        """Take the connection, and the events if a second process codes them."""
         self.seen = Seen()
         self._now = now
         self._connection = connection
         self._keys = keys
         self._progress = progress
+        self._coded = coded
         self._end = _End(0, FIRST_LINK, FIRST_LINK)
         self._pending: dict[bytes, bytes] = {}
         self._awaited: dict[bytes, LinkedEvent] = {}
@@ -149,44 +151,60 @@ class Walk:
         self._settle_at = UNMATCHED_MAX
 
     def run(self) -> Seen:
-        """Walk all of it."""
-        events = repository.read_events(self._connection, CHUNK_MAX)
+        """Walk all of it.
+
+        Raises:
+            SecondProcessLostError: The second process ended early; nothing is known.
+        """
+        events = self._coded or code_events(self._connection, self._keys.event_code)
         links = repository.read_links(self._connection, CHUNK_MAX)
-        for some_events, some_links in zip_longest(events, links, fillvalue=()):
-            self._take_events(some_events)
-            self._take_links(some_links)
+        for some_events, some_links in zip_longest(events, links):
+            if some_events is not None:
+                self._take_events(some_events)
+            if some_links is not None:
+                self._take_links(some_links)
             if len(self._pending) + len(self._awaited) > self._settle_at:
                 self._settle()
                 self._settle_at = UNMATCHED_MAX + 2 * (len(self._pending) + len(self._awaited))
         self.seen.last_position = self._end.position
+        if self._coded is not None:
+            self._take_newer()
         self._sort_unlinked(self._pending)
         for said in self._awaited.values():
             self._keep(self.seen.gone, said)
         return self.seen
 
-    def _take_events(self, rows: Sequence[bytes]) -> None:
+    def _take_events(self, chunk: CodedEvents) -> None:
         """Take a chunk of events."""
-        inner_of, outer_of = self._keys.event_code.copiers
-        pending, awaited = self._pending, self._awaited
-        last, id_size = self._last_event, _ID_SIZE
-        for row in rows:
-            # KeyedHash, written out for speed.
-            inner = inner_of()
-            inner.update(row)
-            outer = outer_of()
-            outer.update(inner.digest())
-            event_id = row[4:20]
-            if not row.startswith(id_size):
-                self._keep(self.seen.odd, row)
-            elif event_id == last:
+        pending, awaited, codes = self._pending, self._awaited, chunk.codes
+        last = self._last_event
+        for start in range(0, len(codes), CODED_BYTES):
+            event_id = codes[start : start + ID_BYTES]
+            if event_id == last:
                 self._keep(self.seen.doubled, UUID(bytes=event_id))
-            elif awaited and event_id in awaited:
-                self._part(awaited.pop(event_id), outer.digest())
-            else:
-                pending[event_id] = outer.digest()
+                continue
             last = event_id
+            mac = codes[start + ID_BYTES : start + CODED_BYTES]
+            if awaited and event_id in awaited:
+                self._part(awaited.pop(event_id), mac)
+            else:
+                pending[event_id] = mac
         self._last_event = last
-        self.seen.event_count += len(rows)
+        for row in chunk.odd:
+            self._keep(self.seen.odd, row)
+        self.seen.event_count += chunk.count
+
+    def _take_newer(self) -> None:
+        """Take the events that came after the snapshot of the second process."""
+        for event_id in repository.find_events(self._connection, _ids(self._awaited)):
+            said = self._awaited.pop(event_id.bytes)
+            codes = [
+                self._keys.event_code(row)
+                for row in repository.load_rows(self._connection, event_id)
+            ]
+            for code in codes:
+                self._part(said, code)
+            self.seen.event_count += len(codes)
 
     def _take_links(self, rows: Sequence[LinkRow]) -> None:
         """Take a chunk of links."""

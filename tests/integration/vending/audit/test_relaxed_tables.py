@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from tests.support.audit_chain import Chain, disarm, rows_of
 from vending.audit.model import AuditReport, FindingKind
-from vending.audit.service import walk
+from vending.audit.service import coding, walk
 from vending.audit.service.gaps import declare_gap
 from vending.audit.service.verify import verify
 from vending.persistence.column_types import is_sqlite
@@ -52,6 +52,7 @@ def chunk_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """So many rows are read at once: the tampered row lies at a border or not."""
     size: int = request.param
     monkeypatch.setattr(walk, "CHUNK_MAX", size)
+    monkeypatch.setattr(coding, "CHUNK_MAX", size)
     return size
 
 
