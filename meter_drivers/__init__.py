@@ -9,6 +9,7 @@ with open_meter("modbus-tcp://10.0.0.7:502/1", profile="reference_prepay") as me
 
 from meter_drivers.capabilities import (
     AcceptsCredit,
+    AcceptsRecharge,
     AcceptsToken,
     CreditEntry,
     CreditReceipt,
@@ -18,8 +19,14 @@ from meter_drivers.capabilities import (
     Identity,
     LastEntry,
     Meter,
+    NeedsHuman,
+    NotApplied,
     ReadsCredit,
     ReadsRegisters,
+    ReadsWallet,
+    Recharge,
+    RechargeEntry,
+    RechargeReceipt,
     Refused,
     RelayReport,
     RelayState,
@@ -28,7 +35,9 @@ from meter_drivers.capabilities import (
     TokenAcceptance,
     TokenEntry,
     Unknown,
+    WalletReport,
 )
+from meter_drivers.drivers.access import MeterAccess
 from meter_drivers.errors import DriverError
 from meter_drivers.profiles.loader import list_profiles
 from meter_drivers.registers import Reading, Unit
@@ -36,6 +45,7 @@ from meter_drivers.registry import BusPool, open_meter
 
 __all__ = [
     "AcceptsCredit",
+    "AcceptsRecharge",
     "AcceptsToken",
     "BusPool",
     "CreditEntry",
@@ -47,9 +57,16 @@ __all__ = [
     "Identity",
     "LastEntry",
     "Meter",
+    "MeterAccess",
+    "NeedsHuman",
+    "NotApplied",
     "Reading",
     "ReadsCredit",
     "ReadsRegisters",
+    "ReadsWallet",
+    "Recharge",
+    "RechargeEntry",
+    "RechargeReceipt",
     "Refused",
     "RelayReport",
     "RelayState",
@@ -59,6 +76,7 @@ __all__ = [
     "TokenEntry",
     "Unit",
     "Unknown",
+    "WalletReport",
     "list_profiles",
     "open_meter",
 ]

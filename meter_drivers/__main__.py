@@ -20,7 +20,7 @@ from meter_drivers.errors import DriverError, LinkSyntaxError
 from meter_drivers.profile_commands import profiles_app
 from meter_drivers.profiles.loader import list_profiles, load_profile
 from meter_drivers.registers import Reading, Unit
-from meter_drivers.registry import open_meter
+from meter_drivers.registry import find_protocol, open_meter
 
 _Answer = TypeVar("_Answer")
 
@@ -75,7 +75,7 @@ def probe(
 ) -> None:
     """Ask who answers; without a profile, try each built-in one."""
     tried: dict[str, str] = {}
-    for name in [profile] if profile else _list_candidates():
+    for name in [profile] if profile else _list_candidates(link):
         try:
             with open_meter(link, profile=name, timeout_s=timeout) as meter:
                 identity = meter.identify()
@@ -91,9 +91,9 @@ def probe(
     _fail("not_recognised", f"no profile fits:\n{reasons}\n{next_step}", as_json=as_json)
 
 
-def _list_candidates() -> list[str]:
-    """Return the built-in profiles, first those whose meters say who they are."""
-    names = list_profiles()
+def _list_candidates(link: str) -> list[str]:
+    """Return the built-in profiles of the link's protocol, first those whose meters tell it."""
+    names = list_profiles(find_protocol(link))
     return sorted(names, key=lambda name: not load_profile(name).part.tells_model)
 
 

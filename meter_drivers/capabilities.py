@@ -44,6 +44,20 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class NotApplied:
+    """Read back, and not there: it may be sent again, with the same guard and no other."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsHuman:
+    """The meter shows something that neither having done it nor not having done it explains."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who answered; `None` where this model has no register for it."""
 
@@ -52,6 +66,8 @@ class Identity:
     drn: str | None = None
     pan: str | None = None
     firmware: str | None = None
+    address: str | None = None
+    """Of a meter that has one of its own on the line, as DL/T 645 meters do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +140,34 @@ class CreditReceipt:
     purchase_count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletReport:
+    """The wallet of a meter that counts its purchases, as DL/T 645 meters do."""
+
+    balance_minor: int
+    """0.01 of the currency of the meter, or 0.01 kWh, as `counts` says."""
+    overdraft_minor: int | None
+    """What the customer owes the meter; `None` where it does not tell."""
+    purchase_count: int
+    customer_number: str
+    account_is_open: bool
+    counts: str
+    """`money` or `energy`."""
+    relay: RelayReport
+
+
+@dataclass(frozen=True, slots=True)
+class RechargeReceipt:
+    """The meter took a purchase: its number, and the balance read behind it."""
+
+    count: int
+    balance_minor: int
+
+
 TokenEntry = Done[TokenAcceptance] | Refused | Unknown
 CreditEntry = Done[CreditReceipt] | Refused | Unknown
 RelaySwitch = Done[RelayReport] | Refused | Unknown
+RechargeEntry = Done[RechargeReceipt] | Refused | NotApplied | NeedsHuman | Unknown
 
 
 class Identifies(Protocol):
@@ -193,6 +234,51 @@ class AcceptsCredit(Protocol):
         """
 
 
+class ReadsWallet(Protocol):
+    """Keeps a wallet and counts the purchases that went into it."""
+
+    def read_wallet(self) -> WalletReport:
+        """Return the wallet as it is.
+
+        Raises:
+            DriverError: If the meter cannot be asked.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Recharge:
+    """A purchase as its buyer has stored it before anything leaves."""
+
+    amount_minor: int
+    """0.01 of the currency of the meter, or 0.01 kWh; the whole of it, overdraft included."""
+    count: int
+    """The purchase count it brings the meter to: the one read before, and 1."""
+    customer_number: str
+    """12 digits."""
+    opens_account: bool = False
+    """The first purchase of a customer, which opens the account (开户)."""
+
+
+class AcceptsRecharge(Protocol):
+    """Takes purchases that are guarded by their count and by MACs."""
+
+    def recharge(self, recharge: Recharge) -> RechargeEntry:
+        """Send a purchase once, unless the meter has it, and return what it shows then.
+
+        The same recharge may be given again, whatever came of it: the meter takes it once.
+
+        Raises:
+            DriverError: If the purchase did not leave.
+        """
+
+    def find_recharge(self, recharge: Recharge) -> RechargeEntry:
+        """Return whether the meter has a purchase, without sending it.
+
+        Raises:
+            DriverError: If the meter cannot be asked.
+        """
+
+
 class SwitchesRelay(Protocol):
     """Has a load switch that the line can order."""
 
@@ -228,6 +314,8 @@ class Abilities:
     accepts_token: AcceptsToken | None = None
     accepts_credit: AcceptsCredit | None = None
     switches_relay: SwitchesRelay | None = None
+    reads_wallet: ReadsWallet | None = None
+    accepts_recharge: AcceptsRecharge | None = None
 
 
 _IN_WORDS: Final[Mapping[str, str]] = {
@@ -237,6 +325,8 @@ _IN_WORDS: Final[Mapping[str, str]] = {
     "accepts_token": "take tokens over the line",
     "accepts_credit": "take credit orders",
     "switches_relay": "switch a relay over the line",
+    "reads_wallet": "show a wallet",
+    "accepts_recharge": "take purchases by their count, or has no signer here",
 }
 
 
@@ -322,6 +412,39 @@ class Meter:
         if part is None:
             raise self._lacks(ability="accepts_credit")
         return part.add_credit(amount_wh, seq=seq)
+
+    def read_wallet(self) -> WalletReport:
+        """Return the wallet as it is.
+
+        Raises:
+            NotSupportedError: If this model keeps no wallet.
+        """
+        part = self.abilities.reads_wallet
+        if part is None:
+            raise self._lacks(ability="reads_wallet")
+        return part.read_wallet()
+
+    def recharge(self, recharge: Recharge) -> RechargeEntry:
+        """Send a purchase once, unless the meter has it, and return what it shows then.
+
+        Raises:
+            NotSupportedError: If this model takes none, or no signer was given.
+        """
+        return self._recharging().recharge(recharge)
+
+    def find_recharge(self, recharge: Recharge) -> RechargeEntry:
+        """Return whether the meter has a purchase, without sending it.
+
+        Raises:
+            NotSupportedError: If this model takes none, or no signer was given.
+        """
+        return self._recharging().find_recharge(recharge)
+
+    def _recharging(self) -> AcceptsRecharge:
+        part = self.abilities.accepts_recharge
+        if part is None:
+            raise self._lacks(ability="accepts_recharge")
+        return part
 
     def read_relay(self) -> RelayReport:
         """Return how the relay is ordered and where it is.

@@ -27,7 +27,7 @@ def draw_table(fleet: RunningFleet) -> Table:
         table.add_column(heading)
     for drn, meter in list(fleet.meters.items())[:ROW_COUNT_MAX]:
         planned = fleet.plans[drn]
-        table.add_row(drn, f"{planned.line}/{planned.unit}", *_describe(meter.state.electric))
+        table.add_row(drn, f"{planned.line}/{planned.station}", *_describe(meter.state.electric))
     hidden_count = len(fleet.meters) - ROW_COUNT_MAX
     more = [f"and {hidden_count} meters more"] if hidden_count > 0 else []
     lines = [f"{name}: {address}" for name, address in fleet.addresses.items()][:LINE_COUNT_MAX]

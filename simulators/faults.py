@@ -69,6 +69,11 @@ def new_rnd_source(seed: int) -> Callable[[], int]:
     return lambda: source.getrandbits(4)
 
 
+def new_byte_source(seed: int) -> Callable[[int], bytes]:
+    """Return a source of random bytes, so many at a time, the same for the same seed."""
+    return random.Random(seed).randbytes
+
+
 class FaultPlan:
     """Draws the fault of each exchange: first those queued by name, then by the rates."""
 

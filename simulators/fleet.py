@@ -7,19 +7,22 @@ fleet.faults(line).queue(Fault.LOST_ANSWER)
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Final
 
+from meter_drivers.profiles.dlt645_part import DLT645Part
 from meter_drivers.profiles.modbus_part import ModbusPart
-from meter_drivers.profiles.model import narrow_profile
+from meter_drivers.profiles.model import ProtocolName, narrow_profile
 from simulators.clock import MeterClock, ScaledClock
 from simulators.endpoints.bus import Bus
+from simulators.endpoints.conversation import LineService
+from simulators.endpoints.dlt645_service import DLT645Meter, DLT645Place, DLT645Service
 from simulators.endpoints.lines import Line, PTYLine, TCPLine
 from simulators.endpoints.register_image import RegisterImage, RegisterLayout
-from simulators.faults import FaultPlan
+from simulators.faults import FaultPlan, new_byte_source
 from simulators.fleet_file import FleetPlan, LineKind, LinePlan, MeterPlan
 from simulators.meter import resume, start_meter
 from simulators.prepaid_meter import PrepaidMeter, with_electric
@@ -44,7 +47,7 @@ class RunningFleet:
     """By line: `host:port` as it is listened on, or the name of the terminal."""
     meters: Mapping[str, SimulatedMeter]
     """By DRN, in the order of the file."""
-    buses: Mapping[str, Bus]
+    buses: Mapping[str, LineService]
 
     def meter(self, drn: str) -> SimulatedMeter:
         """Return the meter of a DRN."""
@@ -59,10 +62,30 @@ class RunningFleet:
         meter = self.plans[drn]
         line = next(line for line in self.plan.lines if line.name == meter.line)
         address = self.addresses[line.name]
+        kinds, station = _LINK_KINDS[line.protocol], meter.station
         if line.kind is LineKind.TCP:
-            return f"modbus-tcp://{address}/{meter.unit}"
+            return f"{kinds.tcp}://{address}/{station}"
         baud = line.baud or meter.profile.line.baud
-        return f"modbus-rtu://{address}?unit={meter.unit}&baud={baud}"
+        # A pseudo-terminal carries no parity.
+        return f"{kinds.serial}://{address}?{kinds.station}={station}&baud={baud}{kinds.rest}"
+
+    def service(self, line: str) -> LineService:
+        """Return what hangs on a line."""
+        return self.buses[line]
+
+
+@dataclass(frozen=True, slots=True)
+class _LinkKinds:
+    tcp: str
+    serial: str
+    station: str
+    rest: str = ""
+
+
+_LINK_KINDS: Final[Mapping[ProtocolName, _LinkKinds]] = {
+    ProtocolName.MODBUS: _LinkKinds("modbus-tcp", "modbus-rtu", "unit"),
+    ProtocolName.DLT645: _LinkKinds("dlt645-tcp", "dlt645", "address", "&parity=N"),
+}
 
 
 @contextmanager
@@ -118,7 +141,8 @@ def _build_meter(plan: MeterPlan, at_ms: int) -> PrepaidMeter:
         rating=plan.rating,
         settings=plan.settings,
     )
-    return PrepaidMeter(plan.drn, electric, plan.acceptor, plan.site_key)
+    meter = PrepaidMeter(plan.drn, electric, plan.acceptor, plan.site_key)
+    return meter if plan.dlt645 is None else replace(meter, purchases=plan.dlt645.purchases)
 
 
 def _switch_on(meter: PrepaidMeter, at_ms: int) -> PrepaidMeter:
@@ -128,25 +152,69 @@ def _switch_on(meter: PrepaidMeter, at_ms: int) -> PrepaidMeter:
     return with_electric(meter, resume(meter.electric, at_ms=at_ms))
 
 
-def _build_buses(plan: FleetPlan, meters: Mapping[str, SimulatedMeter]) -> dict[str, Bus]:
+def _build_buses(plan: FleetPlan, meters: Mapping[str, SimulatedMeter]) -> dict[str, LineService]:
+    build: Mapping[ProtocolName, _ServiceBuilder] = {
+        ProtocolName.MODBUS: _build_modbus(plan),
+        ProtocolName.DLT645: _build_dlt645(plan),
+    }
     buses = {}
+    for number, line in enumerate(plan.lines):
+        there = [planned for planned in plan.meters if planned.line == line.name]
+        faults = FaultPlan(line.faults, seed=plan.seed + number)
+        buses[line.name] = build[line.protocol](there, meters, faults)
+    return buses
+
+
+_ServiceBuilder = Callable[
+    [Sequence[MeterPlan], Mapping[str, SimulatedMeter], FaultPlan], LineService
+]
+
+
+def _build_modbus(plan: FleetPlan) -> _ServiceBuilder:
     # One layout serves all meters of a profile, which is one object however many meters it has.
     profiles = {id(planned.profile): planned.profile for planned in plan.meters}
     layouts = {
         key: RegisterLayout(narrow_profile(profile, ModbusPart))
         for key, profile in profiles.items()
+        if profile.protocol is ProtocolName.MODBUS
     }
-    for number, line in enumerate(plan.lines):
+
+    def build(
+        there: Sequence[MeterPlan], meters: Mapping[str, SimulatedMeter], faults: FaultPlan
+    ) -> LineService:
         units = {
             planned.unit: RegisterImage(layouts[id(planned.profile)], meters[planned.drn.digits])
-            for planned in plan.meters
-            if planned.line == line.name
+            for planned in there
         }
-        buses[line.name] = Bus(units, FaultPlan(line.faults, seed=plan.seed + number))
-    return buses
+        return Bus(units, faults)
+
+    return build
 
 
-def _build_line(plan: LinePlan, bus: Bus) -> Line:
+def _build_dlt645(plan: FleetPlan) -> _ServiceBuilder:
+    make_random = new_byte_source(plan.seed)
+
+    def build(
+        there: Sequence[MeterPlan], meters: Mapping[str, SimulatedMeter], faults: FaultPlan
+    ) -> LineService:
+        return DLT645Service(
+            [
+                DLT645Meter(meters[planned.drn.digits], _place_of(planned), make_random=make_random)
+                for planned in there
+            ],
+            faults,
+        )
+
+    return build
+
+
+def _place_of(planned: MeterPlan) -> DLT645Place:
+    assert planned.dlt645 is not None, "the file was checked"
+    profile = narrow_profile(planned.profile, DLT645Part)
+    return DLT645Place(planned.dlt645.address, profile, planned.dlt645.credentials)
+
+
+def _build_line(plan: LinePlan, bus: LineService) -> Line:
     if plan.kind is LineKind.TCP:
         return TCPLine(bus, host=plan.host, port=plan.port)
     return PTYLine(bus, link=plan.link, baud=plan.baud)

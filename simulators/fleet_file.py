@@ -25,6 +25,22 @@
     decoder_key = "0123456789abcdef"
     sgc = "123456"
 
+    [[lines]]
+    name = "cabinet-2"
+    protocol = "dlt645"             # optional: modbus; every meter on it has a profile of it
+    kind = "tcp"
+    port = 5021
+
+    [[meters]]
+    drn = "11111111115"
+    line = "cabinet-2"
+    profile = "generic_dlt645_prepaid"
+    address = "000000000161"        # optional: the DRN
+    password = "000000"             # optional: of orders to its relay
+    customer_number = "000000000007"    # optional: without it no account is open
+    purchase_count = 3              # optional: purchases taken so far
+    price_minor = 55                # optional: of a kWh; 100 for a wallet in 0.01 kWh
+
 Paths are relative to the file. A meter that takes tokens needs its decoder key; one whose
 profile takes none must not have any.
 """
@@ -36,14 +52,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
-from meter_drivers.errors import ProfileError
+from meter_drivers.errors import LocalProtocolError, ProfileError
+from meter_drivers.profiles.dlt645_part import DLT645Part
 from meter_drivers.profiles.loader import load_profile
-from meter_drivers.profiles.model import AnyProfile, Capability
+from meter_drivers.profiles.model import AnyProfile, Capability, ProtocolName
 from meter_drivers.profiles.toml_table import TOMLTable
+from meter_drivers.protocols.dlt645.frames import Address
+from meter_drivers.protocols.dlt645.prepaid import encode_customer
+from meter_drivers.protocols.dlt645.recharge import NO_CUSTOMER, Wallet
+from meter_drivers.protocols.dlt645.requests import Credentials
 from meter_drivers.protocols.modbus.credit import SiteKey
 from simulators.faults import Fault, FaultRates, FaultRatesError
 from simulators.load import LoadCurve, LoadShape
 from simulators.meter import MeterRating, Settings
+from simulators.prepaid_meter import PurchaseBook
 from simulators.token_acceptor import AcceptorState, KeyState, MeterKind
 from vending.sts import DRN, SGC, TI, DecoderKey, EncryptionAlgorithm, KeyType, STSError
 
@@ -61,6 +83,10 @@ _PERMILLE: Final = 1000
 _ENERGY_WH_MAX: Final = 9_999_999_990
 _POWER_W_MAX: Final = 1_000_000
 _SWITCH_MS_MAX: Final = 60_000
+_COUNT_MAX: Final = 0xFFFFFFFF
+_PRICE_MAX: Final = 1_000_000
+_PRICE_OF_ENERGY: Final = 100
+_PASSWORD: Final = "000000"  # noqa: S105 # of a simulated meter, as shipped
 
 
 _Given = TypeVar("_Given")
@@ -90,7 +116,17 @@ class LinePlan:
     link: Path = field(default_factory=Path)
     baud: int | None = None
     """`None`: not paced."""
+    protocol: ProtocolName = ProtocolName.MODBUS
     faults: FaultRates = field(default_factory=FaultRates)
+
+
+@dataclass(frozen=True, slots=True)
+class DLT645Plan:
+    """What a meter on a DL/T 645 line has besides."""
+
+    address: Address
+    credentials: Credentials = field(repr=False)
+    purchases: PurchaseBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +136,7 @@ class MeterPlan:
     drn: DRN
     line: str
     unit: int
+    """0 where the line has no units."""
     profile: AnyProfile
     acceptor: AcceptorState
     site_key: SiteKey | None
@@ -108,6 +145,13 @@ class MeterPlan:
     credit_wh: int
     energy_wh: int
     load: LoadCurve
+    dlt645: DLT645Plan | None = None
+    """`None` on a line of another protocol."""
+
+    @property
+    def station(self) -> str:
+        """Return what the meter is called on its line."""
+        return str(self.unit) if self.dlt645 is None else str(self.dlt645.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +217,24 @@ def _parse_root(root: TOMLTable, folder: Path) -> FleetPlan:
 
 
 def _check_whole(root: TOMLTable, fleet: FleetPlan) -> None:
-    lines = {line.name for line in fleet.lines}
+    lines = {line.name: line for line in fleet.lines}
     if not fleet.meters:
         raise root.error(key="meters", problem="there is none", remedy="add [[meters]]")
     _refuse_repeats(root, "lines", (line.name for line in fleet.lines))
     _refuse_repeats(root, "lines", _list_places(fleet.lines))
     _refuse_repeats(root, "meters", (meter.drn.digits for meter in fleet.meters))
     _refuse_repeats(
-        root, "meters", (f"unit {meter.unit} of {meter.line}" for meter in fleet.meters)
+        root, "meters", (f"unit {meter.station} of {meter.line}" for meter in fleet.meters)
     )
     for meter in fleet.meters:
         if meter.line not in lines:
             problem = f"meter {meter.drn.digits} is on line {meter.line!r}, which is not there"
             raise root.error(key="lines", problem=problem, remedy="add it, or correct its name")
+        spoken, profile = lines[meter.line].protocol, meter.profile
+        if profile.protocol is not spoken:
+            problem = f"meter {meter.drn.digits} speaks {profile.protocol}, its line {spoken}"
+            remedy = "give the line that protocol, or the meter another profile"
+            raise root.error(key="lines", problem=problem, remedy=remedy)
 
 
 def _list_places(lines: Iterable[LinePlan]) -> Iterator[str]:
@@ -209,6 +258,7 @@ def _parse_line(table: TOMLTable, folder: Path) -> LinePlan:
     kind = table.choice("kind", LineKind)
     name = table.text("name")
     faults = parse_faults(table)
+    protocol = table.choice("protocol", ProtocolName, ProtocolName.MODBUS)
     if kind is LineKind.TCP:
         line = LinePlan(
             name,
@@ -216,6 +266,7 @@ def _parse_line(table: TOMLTable, folder: Path) -> LinePlan:
             host=table.text("host") if table.has("host") else "127.0.0.1",
             port=table.integer("port", lowest=0, highest=_PORT_MAX),
             faults=faults,
+            protocol=protocol,
         )
     else:
         lowest, highest = _BAUD_RANGE
@@ -226,6 +277,7 @@ def _parse_line(table: TOMLTable, folder: Path) -> LinePlan:
             link=folder / table.text("link"),
             baud=table.integer("baud", lowest=lowest, highest=highest) if is_paced else None,
             faults=faults,
+            protocol=protocol,
         )
     table.finish()
     return line
@@ -261,19 +313,21 @@ def _parse_meter(table: TOMLTable, folder: Path, *, seed: int) -> MeterPlan:
     profile = _load_profile(table, folder)
     takes_tokens = Capability.ACCEPT_TOKEN in profile.capabilities
     takes_credit = Capability.ACCEPT_CREDIT in profile.capabilities
+    takes_recharge = Capability.ACCEPT_RECHARGE in profile.capabilities
+    has_units = profile.protocol is ProtocolName.MODBUS
     has_limit = table.has("power_limit_w")
     limit_w = table.integer("power_limit_w", lowest=0, highest=_POWER_W_MAX, default=0)
     plan = MeterPlan(
         drn=drn,
         line=table.text("line"),
-        unit=table.integer("unit", lowest=1, highest=UNIT_MAX),
+        unit=table.integer("unit", lowest=1, highest=UNIT_MAX) if has_units else 0,
         profile=profile,
         acceptor=AcceptorState(
             MeterKind(manufacturer=drn.manufacturer),
             _parse_keys(table) if takes_tokens else _STOCK_KEYS,
         ),
         site_key=_parse_site_key(table) if takes_credit and table.has("site_key") else None,
-        rating=_parse_rating(table, is_prepaid=takes_tokens or takes_credit),
+        rating=_parse_rating(table, is_prepaid=takes_tokens or takes_credit or takes_recharge),
         settings=Settings(power_limit_w=limit_w if has_limit else None),
         credit_wh=table.integer("credit_wh", lowest=0, highest=_ENERGY_WH_MAX, default=0),
         energy_wh=table.integer("energy_wh", lowest=0, highest=_ENERGY_WH_MAX, default=0),
@@ -282,9 +336,38 @@ def _parse_meter(table: TOMLTable, folder: Path, *, seed: int) -> MeterPlan:
             mean_w=table.integer("mean_w", lowest=0, highest=MEAN_W_MAX, default=400),
             seed=seed ^ int(drn.digits),
         ),
+        dlt645=_parse_dlt645(table, drn, profile),
     )
     table.finish()
     return plan
+
+
+def _parse_dlt645(table: TOMLTable, drn: DRN, profile: AnyProfile) -> DLT645Plan | None:
+    """Return what a DL/T 645 meter has besides; `None` for one that is none.
+
+    Raises:
+        ProfileError: If address, password or customer are none.
+    """
+    part = profile.part
+    if not isinstance(part, DLT645Part):
+        return None
+    has_account = table.has("customer_number")
+    wallet = Wallet(
+        count=table.integer("purchase_count", lowest=0, highest=_COUNT_MAX, default=0),
+        customer_number=table.text("customer_number") if has_account else NO_CUSTOMER,
+        is_open=has_account,
+    )
+    level = 0 if part.control is None else part.control.level
+    try:
+        encode_customer(wallet.customer_number)
+        address = Address.parse(table.text("address") if table.has("address") else drn.digits)
+        password = table.text("password") if table.has("password") else _PASSWORD
+        credentials = Credentials.from_digits(level, password)
+    except LocalProtocolError as error:
+        remedy = "write 12 digits of address and customer, 6 of a password"
+        raise table.error(key="address", problem=str(error), remedy=remedy) from error
+    price = table.integer("price_minor", lowest=1, highest=_PRICE_MAX, default=_PRICE_OF_ENERGY)
+    return DLT645Plan(address, credentials, PurchaseBook(wallet, price))
 
 
 def _load_profile(table: TOMLTable, folder: Path) -> AnyProfile:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from meter_drivers.protocols.dlt645.recharge import Wallet
 from meter_drivers.protocols.modbus.credit import (
     CreditOperation,
     CreditResult,
@@ -109,6 +110,28 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PurchaseRecord:
+    """A purchase as the meter keeps it; amounts in what its wallet counts."""
+
+    at_ms: int
+    count: int
+    amount_minor: int
+    before_minor: int
+    after_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseBook:
+    """The wallet of DL/T 645 beside the credit register, and the purchases, newest first."""
+
+    wallet: Wallet = field(default_factory=Wallet)
+    price_minor: int = 100
+    """Of a kWh, in what the wallet counts; 100 where that is 0.01 kWh."""
+    records: tuple[PurchaseRecord, ...] = ()
+    cumulative_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PrepaidMeter:
     """A meter; every function below returns the next one.
 
@@ -121,6 +144,7 @@ class PrepaidMeter:
     site_key: SiteKey | None = None
     entries: EntryRecord = EntryRecord()
     orders: OrderRecord = OrderRecord()
+    purchases: PurchaseBook = PurchaseBook()
 
     def __post_init__(self) -> None:
         assert not self.acceptor.kind.in_currency, "the credit register counts energy"

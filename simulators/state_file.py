@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,13 @@ from simulators.meter import (
     Settings,
     Tamper,
 )
-from simulators.prepaid_meter import EntryRecord, OrderRecord, PrepaidMeter
+from simulators.prepaid_meter import (
+    EntryRecord,
+    OrderRecord,
+    PrepaidMeter,
+    PurchaseBook,
+    PurchaseRecord,
+)
 from simulators.token_acceptor import (
     ENTRY_RESULTS,
     TID_MEMORY_SIZE,
@@ -185,6 +192,7 @@ def to_document(meter: PrepaidMeter) -> dict[str, object]:
                 "attempt_result": int(meter.orders.attempt_result),
             }
         ),
+        "purchases": _purchases_document(meter.purchases),
     }
 
 
@@ -231,6 +239,30 @@ def _acceptor_document(state: AcceptorState) -> dict[str, object]:
     }
 
 
+def _purchases_document(book: PurchaseBook) -> dict[str, object]:
+    """Return the wallet without its session, which ends with the power."""
+    wallet = book.wallet
+    day = wallet.mac_failures_on
+    return _without_none(
+        {
+            "count": wallet.count,
+            "customer_number": wallet.customer_number,
+            "is_open": int(wallet.is_open),
+            "hoarding_limit_minor": wallet.hoarding_limit_minor,
+            "mac_failures": wallet.mac_failures,
+            "mac_failures_on": day and day.toordinal(),
+            "last_order": wallet.last_order and wallet.last_order.hex(),
+            "cumulative_minor": book.cumulative_minor,
+            "records": [
+                {name: getattr(record, name) for name in _RECORD} for record in book.records
+            ],
+        }
+    )
+
+
+_RECORD: Final = ("at_ms", "count", "amount_minor", "before_minor", "after_minor")
+
+
 def _to_text(order: SignedCreditOrder) -> str:
     """Return the registers of a credit order, four hex digits each."""
     return " ".join(f"{word:04x}" for word in order.to_registers())
@@ -255,6 +287,7 @@ def from_document(root: TOMLTable, meter: PrepaidMeter) -> PrepaidMeter:
         acceptor=_read_acceptor(root.table("acceptor"), meter.acceptor),
         entries=_read_entries(root.table("entries")),
         orders=_read_orders(root.table("orders")),
+        purchases=_read_purchases(root.find_table("purchases"), meter.purchases),
     )
     root.finish()
     return restored
@@ -367,6 +400,37 @@ def _read_orders(table: TOMLTable) -> OrderRecord:
     )
     table.finish()
     return orders
+
+
+def _read_purchases(table: TOMLTable | None, given: PurchaseBook) -> PurchaseBook:
+    """Return the book with its stored wallet; as given where a file is older than wallets."""
+    if table is None:
+        return given
+    day = _find_count(table, "mac_failures_on")
+    wallet = replace(
+        given.wallet,
+        count=_count(table, "count"),
+        customer_number=table.text("customer_number"),
+        is_open=_count(table, "is_open") == 1,
+        hoarding_limit_minor=_count(table, "hoarding_limit_minor"),
+        mac_failures=_count(table, "mac_failures"),
+        mac_failures_on=None if day is None else date.fromordinal(day),
+        last_order=bytes.fromhex(table.text("last_order")) if table.has("last_order") else None,
+    )
+    book = replace(
+        given,
+        wallet=wallet,
+        records=tuple(_read_purchase(each) for each in table.tables("records")),
+        cumulative_minor=_count(table, "cumulative_minor"),
+    )
+    table.finish()
+    return book
+
+
+def _read_purchase(table: TOMLTable) -> PurchaseRecord:
+    record = PurchaseRecord(**{name: _count(table, name) for name in _RECORD})
+    table.finish()
+    return record
 
 
 def _count(table: TOMLTable, key: str, *, lowest: int = 0) -> int:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meter_drivers.errors import ProfileError
+from meter_drivers.profiles.dlt645_part import parse_dlt645_part
 from meter_drivers.profiles.lint import lint_profile
 from meter_drivers.profiles.modbus_part import parse_modbus_part
 from meter_drivers.profiles.model import (
@@ -163,6 +164,7 @@ def _parse_timing(table: TOMLTable) -> Timing:
 _PART_READERS: Final[Mapping[ProtocolName, Callable[[TOMLTable], Part]]] = MappingProxyType(
     {
         ProtocolName.MODBUS: parse_modbus_part,
+        ProtocolName.DLT645: parse_dlt645_part,
     }
 )
 """What reads the part of each protocol from the root of a file."""

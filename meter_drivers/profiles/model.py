@@ -30,6 +30,8 @@ class Capability(StrEnum):
     ACCEPT_TOKEN = "accept_token"  # noqa: S105 # the name of an ability, no password
     ACCEPT_CREDIT = "accept_credit"
     SWITCH_RELAY = "switch_relay"
+    READ_WALLET = "read_wallet"
+    ACCEPT_RECHARGE = "accept_recharge"
 
 
 class Quirk(StrEnum):

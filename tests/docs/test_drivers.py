@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from meter_drivers.profiles.loader import list_profiles, load_profile, parse_profile
+from meter_drivers.profiles.dlt645_part import DLT645Part
 from meter_drivers.profiles.modbus_part import Block, ModbusPart
 from meter_drivers.profiles.model import Capability, ProtocolName, narrow_profile
-from tests.support.register_table import render_block, render_codes, render_registers
+from tests.support.register_table import (
+    render_block,
+    render_codes,
+    render_data,
+    render_registers,
+)
 
 DRIVERS = Path(__file__).parents[2] / "docs" / "drivers"
 PAGES = {
@@ -26,6 +32,7 @@ PAGES = {
     "abb_b_series": "abb-b-series.md",
     "schneider_iem3000": "schneider-iem3000.md",
     "acrel_1352": "acrel-1352.md",
+    "sunspec_meter": "sunspec.md",
 }
 QUALITY = (
     "probe", "identity", "registers", "relay with read-back", "token entry with result", "clock",
@@ -42,7 +49,12 @@ def test_every_profile_has_a_page() -> None:
     assert PAGES.keys() == set(list_profiles())
 
 
-@pytest.mark.parametrize("name", list_profiles())
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.DLT645))
+def test_page_prints_the_data_of_the_profile(name: str) -> None:
+    assert render_data(narrow_profile(load_profile(name), DLT645Part)) in page(name)
+
+
+@pytest.mark.parametrize("name", list_profiles(ProtocolName.MODBUS))
 def test_page_prints_the_registers_of_the_profile(name: str) -> None:
     assert render_registers(narrow_profile(load_profile(name), ModbusPart)) in page(name)
 
@@ -70,7 +82,7 @@ def test_quality_table_has_every_line(file_name: str, line: str) -> None:
 
 @pytest.mark.parametrize("name", list_profiles())
 def test_page_tells_the_source_and_how_well_it_is_known(name: str) -> None:
-    source = narrow_profile(load_profile(name), ModbusPart).source
+    source = load_profile(name).source
     assert f"confidence {source.confidence}" in page(name)
     assert f"verification: {source.verification}" in page(name)
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from meter_drivers.profiles.dlt645_part import DLT645Profile
 from meter_drivers.profiles.modbus_part import Block, ModbusProfile
+from meter_drivers.protocols.dlt645.identifiers import find_item
 from meter_drivers.protocols.modbus.blocks import Layout, place
 from meter_drivers.protocols.modbus.credit import CREDIT_LAYOUT, CreditOperation, CreditResult
 from meter_drivers.protocols.modbus.identity import IDENTITY_LAYOUT
@@ -19,7 +21,7 @@ from meter_drivers.protocols.modbus.token_entry import (
     TOKEN_OUTCOME_NAMES,
     TOKEN_RESULT_LAYOUT,
 )
-from meter_drivers.registers import RegisterSpec, RegisterTable
+from meter_drivers.registers import RegisterSpec, RegisterTable, Unit
 
 LAYOUTS: dict[Block, Layout] = {
     Block.IDENTITY: IDENTITY_LAYOUT,
@@ -43,8 +45,26 @@ def _row(spec: RegisterSpec) -> str:
     )
     return (
         f"| 0x{spec.address:04X} | {spec.name} | {READ_FUNCTIONS[spec.table]} | {spec.encoding} "
-        f"| {spec.scale} {spec.unit} | {invalid} |"
+        f"| {_count_of(spec)} | {invalid} |"
     )
+
+
+def render_data(profile: DLT645Profile) -> str:
+    rows = []
+    for spec in profile.part.data:
+        item = find_item(spec.identifier)
+        assert item is not None
+        count = f"{item.scale} {item.unit}" if item.unit else str(item.form)
+        rows.append(f"| {spec.identifier:08X} | {spec.name} | {item.size_bytes} | {count} |")
+    head = "| identifier | name | bytes | one count is |"
+    return "\n".join([head, "|---|---|---|---|", *rows])
+
+
+def _count_of(spec: RegisterSpec) -> str:
+    if spec.unit is Unit.EXPONENT:
+        return "a power of ten"
+    power = "" if spec.scale_from is None else f" x 10^`{spec.scale_from}`"
+    return f"{spec.scale} {spec.unit}{power}"
 
 
 def render_block(profile: ModbusProfile, block: Block) -> str:

@@ -41,14 +41,14 @@ def pool() -> BusPool:
 @pytest.mark.parametrize(
     ("link", "expected"),
     [
-        ("modbus-tcp://10.0.0.7", Link(BusSpec("modbus-tcp", "10.0.0.7", 502, None), 1)),
-        ("modbus-tcp://gw:1502/17", Link(BusSpec("modbus-tcp", "gw", 1502, None), 17)),
-        ("modbus-tcp://[::1]:1502/255", Link(BusSpec("modbus-tcp", "::1", 1502, None), 255)),
+        ("modbus-tcp://10.0.0.7", Link(BusSpec("modbus-tcp", "10.0.0.7", 502, None), "1")),
+        ("modbus-tcp://gw:1502/17", Link(BusSpec("modbus-tcp", "gw", 1502, None), "17")),
+        ("modbus-tcp://[::1]:1502/255", Link(BusSpec("modbus-tcp", "::1", 1502, None), "255")),
         (
             "modbus-rtu-tcp://gw:4001/3?baud=2400",
-            Link(BusSpec("modbus-rtu-tcp", "gw", 4001, LineSettings(2400, Parity.NONE, 1)), 3),
+            Link(BusSpec("modbus-rtu-tcp", "gw", 4001, LineSettings(2400, Parity.NONE, 1)), "3"),
         ),
-        ("modbus-rtu:///dev/ttyS0", Link(BusSpec("modbus-rtu", "/dev/ttyS0", 0, LINE), 1)),
+        ("modbus-rtu:///dev/ttyS0", Link(BusSpec("modbus-rtu", "/dev/ttyS0", 0, LINE), "1")),
         (
             "modbus-rtu:///dev/ttyS0?unit=9&baud=19200&parity=e&stop_bits=2&echo=1",
             Link(
@@ -59,7 +59,7 @@ def pool() -> BusPool:
                     LineSettings(19200, Parity.EVEN, 2),
                     strips_echo=True,
                 ),
-                9,
+                "9",
             ),
         ),
     ],
