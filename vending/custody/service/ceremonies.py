@@ -52,6 +52,7 @@ from vending.keystore.store import OpenKeyStore
 from vending.keystore.translation import guarded
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Permission
+from vending.operators.service.sessions import reload_roles
 from vending.persistence.audit import AuditEvent, record
 from vending.persistence.engine import Database
 from vending.sts import KeyAttributes
@@ -139,6 +140,7 @@ def enter(
 
     Raises:
         PermissionDeniedError: The operator takes no part in ceremonies.
+        SignInRequiredError: The operator's session was ended, or the account locked, meanwhile.
         SecondFactorStaleError: The second factor was given too long ago.
         CheckValueMissingError: The component comes without its check value.
         CeremonyNotFoundError: There is none of this id.
@@ -155,6 +157,8 @@ def enter(
     by.require_fresh(desk.clock.now())
     check_value = _require_check_value(component.check_value)
     with desk.database.unit_of_work() as uow:
+        # Digits are typed for minutes: whoever was locked meanwhile enters none.
+        reload_roles(uow.connection, by).require(Permission.KEYS_WRITE)
         ceremony = _lock_open(uow.connection, ceremony_id, desk.clock.now())
         if ceremony is not None:
             _require_place(ceremony, by, number)

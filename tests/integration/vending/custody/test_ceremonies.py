@@ -51,9 +51,14 @@ from vending.keystore.errors import (
     WeakKeyError,
 )
 from vending.keystore.redaction import Secret
-from vending.operators.errors import PermissionDeniedError, SecondFactorStaleError
+from vending.operators.errors import (
+    PermissionDeniedError,
+    SecondFactorStaleError,
+    SignInRequiredError,
+)
 from vending.operators.model import SignedIn
 from vending.operators.permissions import Role
+from vending.operators.service.sessions import sign_out
 from vending.persistence.audit import audit_events
 from vending.persistence.engine import Database
 from vending.values.clock import FixedClock
@@ -147,6 +152,14 @@ def test_component_takes_a_second_factor_given_just_now(room: Room) -> None:
     stale = replace(room.chen, fresh_until=room.desk.clock.now())
     with pytest.raises(SecondFactorStaleError):
         enter(stale, held.id, 1, component(1), room.desk)
+    assert room.held_parts() == 0
+
+
+def test_custodian_who_signed_out_while_typing_enters_nothing(room: Room) -> None:
+    held = room.begin()
+    sign_out(room.desk.database, room.chen, clock=room.desk.clock)
+    with pytest.raises(SignInRequiredError):
+        enter(room.chen, held.id, 1, component(1), room.desk)
     assert room.held_parts() == 0
 
 
