@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from meter_drivers.profiles.loader import list_profiles, load_profile, parse_profile
 from meter_drivers.profiles.dlt645_part import DLT645Part
+from meter_drivers.profiles.loader import list_profiles, load_profile, parse_profile
 from meter_drivers.profiles.modbus_part import Block, ModbusPart
 from meter_drivers.profiles.model import Capability, ProtocolName, narrow_profile
 from tests.support.register_table import (

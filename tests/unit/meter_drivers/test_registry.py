@@ -112,6 +112,45 @@ def test_link_that_cannot_be_read_says_why_and_how_one_is_written(
     assert "write modbus-tcp://host:port/unit" in str(caught.value)
 
 
+DLT645_LINE = LineSettings(2400, Parity.EVEN, 1)
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        (
+            "dlt645:///dev/ttyS0?address=161",
+            Link(BusSpec("dlt645", "/dev/ttyS0", 0, DLT645_LINE), "000000000161"),
+        ),
+        (
+            "dlt645-tcp://gw:4001/151230011061?baud=2400",
+            Link(BusSpec("dlt645-tcp", "gw", 4001, DLT645_LINE), "151230011061"),
+        ),
+    ],
+)
+def test_dlt645_link_is_read(link: str, expected: Link) -> None:
+    assert parse_link(link, load_profile("generic_dlt645_prepaid")) == expected
+
+
+@pytest.mark.parametrize(
+    ("link", "problem"),
+    [
+        ("dlt645-tcp://gw/161", "the port is missing"),
+        ("dlt645-tcp://gw:4001/", "'' is not the address of one meter"),
+        ("dlt645-tcp://gw:4001/999999999999", "is not the address of one meter"),
+        ("dlt645-tcp://gw:4001/AAAAAAAAAAAA", "is not the address of one meter"),
+        ("dlt645-tcp://gw:4001/12x", "is no address of a meter"),
+        ("dlt645:///dev/ttyS0?unit=1", "is not the address of one meter"),
+        ("dlt645:///dev/ttyS0?address=161&unit=1", "unknown option 'unit'"),
+        ("modbus-tcp://gw/1", "profile generic_dlt645_prepaid speaks dlt645"),
+    ],
+)
+def test_dlt645_link_that_cannot_be_read_says_why(link: str, problem: str) -> None:
+    with pytest.raises(LinkSyntaxError) as caught:
+        parse_link(link, load_profile("generic_dlt645_prepaid"))
+    assert problem in str(caught.value)
+
+
 # --- lines --------------------------------------------------------------------------------------
 TCP = BusSpec("modbus-tcp", "127.0.0.1", 1502, None)
 RTU = BusSpec("modbus-rtu", "/dev/ttyS0", 0, LINE)

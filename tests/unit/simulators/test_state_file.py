@@ -2,6 +2,7 @@ import json
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter_drivers.profiles.toml_table import TOMLTable
+from meter_drivers.protocols.dlt645.recharge import Wallet
 from meter_drivers.protocols.modbus.credit import CreditOperation, CreditOrder, SiteKey
 from simulators.meter import RelayPosition, Settings, Tamper, raise_tamper
 from simulators.prepaid_meter import (
     PrepaidMeter,
+    PurchaseBook,
+    PurchaseRecord,
     enter_token,
     pass_time,
     steer_relay,
@@ -64,6 +68,16 @@ def lived(
         meter, _ = enter_token(meter, digits)
     order = CreditOrder(1, CreditOperation.ADD_CREDIT, amount=5)
     meter = take_credit_order(meter, order.sign(site_key, drn=meter.drn.digits))
+    wallet = Wallet(
+        count=2,
+        customer_number="000000000007",
+        is_open=True,
+        mac_failures=1,
+        mac_failures_on=date(2026, 1, 2),
+        last_order=b"12345678",
+    )
+    records = (PurchaseRecord(at_ms=5, count=2, amount_minor=7, before_minor=1, after_minor=8),)
+    meter = replace(meter, purchases=PurchaseBook(wallet, 100, records, 9))
     electric = replace(raise_tamper(meter.electric, Tamper.MAGNET), settings=Settings(1, 2, 3, 4))
     meter = pass_time(with_electric(meter, electric), elapsed_ms=999_983, load_w=777)
     return steer_relay(meter, RelayPosition.OPEN)
