@@ -36,6 +36,8 @@ class Unit(StrEnum):
     SECOND = "s"
     COUNT = "count"
     TEXT = "text"
+    EXPONENT = "exponent"
+    """A power of ten by which other registers are scaled; no reading of its own."""
 
 
 class Encoding(StrEnum):
@@ -133,6 +135,8 @@ class RegisterSpec:
     word_order: WordOrder = WordOrder.BIG
     invalid: frozenset[int] = frozenset()
     write: WriteRule | None = None
+    scale_from: str | None = None
+    """The register with the power of ten that scales this one besides; `None`: none does."""
 
     @property
     def end(self) -> int:
@@ -156,8 +160,12 @@ class Reading:
         return cls(spec.name, spec.unit, None, reason)
 
 
-def decode_reading(spec: RegisterSpec, words: Sequence[int]) -> Reading:
-    """Return the reading in the registers of `spec`."""
+def decode_reading(spec: RegisterSpec, words: Sequence[int], *, exponent: int = 0) -> Reading:
+    """Return the reading in the registers of `spec`.
+
+    `exponent` is what its `scale_from` register holds; digits below the unit are rounded, half
+    away from zero.
+    """
     assert len(words) == spec.count, f"{spec.name}: {len(words)} registers, not {spec.count}"
     if spec.encoding is Encoding.TEXT:
         return _decode_text(spec, words)
@@ -169,10 +177,10 @@ def decode_reading(spec: RegisterSpec, words: Sequence[int]) -> Reading:
     width_bits = 16 * spec.count
     if spec.encoding in SIGNED and bits >> (width_bits - 1):
         bits -= 1 << width_bits
-    return Reading(spec.name, spec.unit, bits * spec.scale)
+    return Reading(spec.name, spec.unit, _shift(bits * spec.scale, exponent))
 
 
-def encode_value(spec: RegisterSpec, value: int | str) -> tuple[int, ...]:
+def encode_value(spec: RegisterSpec, value: int | str, *, exponent: int = 0) -> tuple[int, ...]:
     """Return the registers that hold a value, as a meter sends or takes them.
 
     Digits below the resolution of the register are cut off, as a meter's counter does.
@@ -192,7 +200,11 @@ def encode_value(spec: RegisterSpec, value: int | str) -> tuple[int, ...]:
     if spec.encoding is Encoding.F32:
         (bits,) = struct.unpack(">I", struct.pack(">f", Fraction(value, spec.scale)))
         return _split(bits, spec.count, spec.word_order)
-    raw = abs(value) // spec.scale * (1 if value >= 0 else -1)
+    factor: int = 10 ** abs(exponent)
+    magnitude = (
+        abs(value) // (spec.scale * factor) if exponent >= 0 else abs(value) * factor // spec.scale
+    )
+    raw = magnitude if value >= 0 else -magnitude
     width_bits = 16 * spec.count
     lowest = -(1 << (width_bits - 1)) if spec.encoding in SIGNED else 0
     if not lowest <= raw < lowest + (1 << width_bits):
@@ -249,6 +261,15 @@ def _decode_f32(spec: RegisterSpec, bits: int) -> Reading:
     power = max(exponent, 1) - _F32_EXPONENT_BIAS - _F32_FRACTION_BITS
     magnitude = _round_half_up(fraction * spec.scale, power)
     return Reading(spec.name, spec.unit, -magnitude if bits >> 31 else magnitude)
+
+
+def _shift(number: int, exponent: int) -> int:
+    """Return number * 10**exponent, rounded half away from zero."""
+    factor: int = 10 ** abs(exponent)
+    if exponent >= 0:
+        return number * factor
+    magnitude = (2 * abs(number) + factor) // (2 * factor)
+    return magnitude if number >= 0 else -magnitude
 
 
 def _round_half_up(number: int, power: int) -> int:

@@ -13,6 +13,7 @@ from meter_drivers.drivers.modbus_reading import (
     ProbeReading,
     RegisterReading,
 )
+from meter_drivers.drivers.sunspec import SunSpecIdentifying
 from meter_drivers.profiles.modbus_part import Block
 from meter_drivers.profiles.model import Capability
 
@@ -41,4 +42,6 @@ def _find_identification(line: MeterLine) -> Identifies | None:
         return None
     if Block.IDENTITY in line.profile.part.blocks:
         return IdentityBlockReading(line)
+    if line.profile.part.sunspec is not None:
+        return SunSpecIdentifying(line, line.profile.part.sunspec)
     return ProbeReading(line, line.profile.part.probe) if line.profile.part.probe else None

@@ -1,10 +1,12 @@
 """What a Modbus meter tells: who it is, its registers, its credit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntFlag
+from typing import Final
 
 from meter_drivers.capabilities import CreditStatus, Identity, RelayReport, RelayState
 from meter_drivers.drivers.modbus_line import MeterLine
+from meter_drivers.drivers.sunspec import find_origin
 from meter_drivers.errors import MeterRefusedError, RemoteProtocolError
 from meter_drivers.profiles.modbus_part import Block, ProbeSpec
 from meter_drivers.profiles.plan import PlannedRead, plan_reads
@@ -18,7 +20,10 @@ from meter_drivers.protocols.modbus.status import (
     TripCause,
 )
 from meter_drivers.protocols.modbus.token_entry import TOKEN_RESULT_LAYOUT, TokenResultBlock
-from meter_drivers.registers import Reading, decode_reading
+from meter_drivers.registers import Reading, RegisterSpec, Unit, decode_reading
+
+EXPONENT_MAX: Final = 10
+"""The widest scale that SunSpec knows."""
 
 
 class IdentityBlockReading:
@@ -64,6 +69,10 @@ class ProbeReading:
         return Identity(profile=self._line.profile.name, model=self._line.profile.model)
 
 
+_Held = Sequence[int] | str
+"""The words of a register, or why there are none."""
+
+
 class RegisterReading:
     """Reads every register of the profile, in as few frames as it allows."""
 
@@ -73,18 +82,46 @@ class RegisterReading:
 
     def read_registers(self) -> list[Reading]:
         """Return the readings; those of a block that the meter refuses say so."""
-        return [reading for planned in self._plan for reading in self._read(planned)]
+        place = self._line.profile.part.sunspec
+        origin = 0 if place is None else find_origin(self._line, place.models, place.bases)
+        found = [pair for planned in self._plan for pair in self._read(planned, origin)]
+        exponents = {
+            spec.name: _as_reading(spec, held) for spec, held in found if _is_exponent(spec)
+        }
+        return [_scale(spec, held, exponents) for spec, held in found if not _is_exponent(spec)]
 
-    def _read(self, planned: PlannedRead) -> Iterator[Reading]:
+    def _read(self, planned: PlannedRead, origin: int) -> Iterator[tuple[RegisterSpec, _Held]]:
         try:
-            words = self._line.read(planned.table, planned.address, planned.count)
+            words = self._line.read(planned.table, origin + planned.address, planned.count)
         except MeterRefusedError as error:
             for spec in planned.specs:
-                yield Reading.unavailable(spec, str(error))
+                yield spec, str(error)
             return
         for spec in planned.specs:
             first = spec.address - planned.address
-            yield decode_reading(spec, words[first : first + spec.count])
+            yield spec, words[first : first + spec.count]
+
+
+def _is_exponent(spec: RegisterSpec) -> bool:
+    return spec.unit is Unit.EXPONENT
+
+
+def _as_reading(spec: RegisterSpec, held: _Held, exponent: int = 0) -> Reading:
+    if isinstance(held, str):
+        return Reading.unavailable(spec, held)
+    return decode_reading(spec, held, exponent=exponent)
+
+
+def _scale(spec: RegisterSpec, held: _Held, exponents: Mapping[str, Reading]) -> Reading:
+    if spec.scale_from is None:
+        return _as_reading(spec, held)
+    exponent = exponents[spec.scale_from].value
+    plain = _as_reading(spec, held)
+    if plain.value is None:
+        return plain
+    if not isinstance(exponent, int) or abs(exponent) > EXPONENT_MAX:
+        return Reading.unavailable(spec, f"{spec.scale_from} holds no scale")
+    return _as_reading(spec, held, exponent)
 
 
 class CreditReading:

@@ -26,6 +26,8 @@ ADDRESS_MAX: Final = 0xFFFF
 ADDRESS_END: Final = 0x10000
 SCALE_MAX: Final = 1_000_000_000
 TEXT_REGISTERS_MAX: Final = 60
+SUNSPEC_BASES: Final = (40_000, 50_000, 0)
+"""Where the SunSpec Device Information Model Specification lets the chain begin."""
 _SETTLE_MS_MAX: Final = 60_000
 
 
@@ -78,6 +80,15 @@ class ProbeSpec:
     highest: int
 
 
+@dataclass(frozen=True, slots=True)
+class SunSpecPlace:
+    """Where a model of SunSpec is looked for; its registers count from its own start."""
+
+    models: frozenset[int]
+    bases: tuple[int, ...]
+    """Where the chain of models may begin, in the order in which they are tried."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusPart:
     """What a profile says about a Modbus meter."""
@@ -90,6 +101,8 @@ class ModbusPart:
     """`None` where the model has no relay that the line can switch."""
     probe: ProbeSpec | None
     """`None` where the identity block tells."""
+    sunspec: SunSpecPlace | None = None
+    """`None` where registers stand at their addresses."""
 
     def register(self, name: str) -> RegisterSpec:
         """Return the register of this name; a profile that passed the lint has it."""
@@ -102,8 +115,8 @@ class ModbusPart:
 
     @property
     def tells_model(self) -> bool:
-        """Return whether such a meter has an identity block."""
-        return Block.IDENTITY in self.blocks
+        """Return whether such a meter has an identity block, or says it in SunSpec."""
+        return Block.IDENTITY in self.blocks or self.sunspec is not None
 
     def lint(self, profile: AnyProfile) -> Iterator[ProfileFinding]:
         """Yield what contradicts itself in the registers, or the head of their profile."""
@@ -112,6 +125,7 @@ class ModbusPart:
         yield from _lint_capabilities(self, profile.capabilities)
         yield from _lint_relay(self, profile)
         yield from _lint_probe(self)
+        yield from _lint_exponents(self)
 
 
 ModbusProfile = Profile[ModbusPart]
@@ -128,6 +142,7 @@ def parse_modbus_part(root: TOMLTable) -> ModbusPart:
     default_table = reads.choice("table", RegisterTable)
     relay = root.find_table("relay")
     probe = root.find_table("probe")
+    sunspec = root.find_table("sunspec")
     return ModbusPart(
         reads=_parse_reads(reads),
         registers=tuple(
@@ -136,6 +151,7 @@ def parse_modbus_part(root: TOMLTable) -> ModbusPart:
         blocks=_parse_blocks(root),
         relay=_parse_relay(relay) if relay else None,
         probe=_parse_probe(probe) if probe else None,
+        sunspec=_parse_sunspec(sunspec) if sunspec else None,
     )
 
 
@@ -162,6 +178,7 @@ def _parse_register(table: TOMLTable, default_table: RegisterTable) -> RegisterS
         word_order=table.choice("word_order", WordOrder, WordOrder.BIG),
         invalid=table.integers("invalid") | _parse_markers(table, width_bits=16 * count),
         write=table.choice("write", WriteRule) if table.has("write") else None,
+        scale_from=table.text("scale_from") if table.has("scale_from") else None,
     )
     table.finish()
     return spec
@@ -214,6 +231,14 @@ def _parse_probe(table: TOMLTable) -> ProbeSpec:
     )
     table.finish()
     return probe
+
+
+def _parse_sunspec(table: TOMLTable) -> SunSpecPlace:
+    models = table.integers("models")
+    if not models:
+        raise table.error(key="models", problem="there is none", remedy="list their numbers")
+    table.finish()
+    return SunSpecPlace(models, SUNSPEC_BASES)
 
 
 # --- lint ---------------------------------------------------------------------------------------
@@ -273,7 +298,7 @@ def _lint_capabilities(
             )
     if Capability.READ_REGISTERS in declared and not part.registers:
         yield ProfileFinding("registers", "there are none to read", "list them")
-    has_identity = Block.IDENTITY in part.blocks or part.probe is not None
+    has_identity = part.tells_model or part.probe is not None
     if Capability.IDENTIFY in declared and not has_identity:
         yield ProfileFinding("probe", "identify needs blocks.identity or probe", "give one")
 
@@ -306,3 +331,28 @@ def _lint_probe(part: ModbusPart) -> Iterator[ProfileFinding]:
         )
     if part.probe.lowest > part.probe.highest:
         yield ProfileFinding("probe.lowest", "it is above highest", "swap them")
+
+
+def _lint_exponents(part: ModbusPart) -> Iterator[ProfileFinding]:
+    exponents = {spec.name: spec for spec in part.registers if spec.unit is Unit.EXPONENT}
+    for spec in exponents.values():
+        if spec.encoding is not Encoding.S16 or spec.scale != 1 or spec.scale_from:
+            yield ProfileFinding(
+                f"registers.{spec.name}",
+                "an exponent is a plain s16",
+                "write encoding s16, without scale and scale_from",
+            )
+    for spec in part.registers:
+        if spec.scale_from is None:
+            continue
+        key = f"registers.{spec.name}"
+        if spec.scale_from not in exponents:
+            yield ProfileFinding(
+                key,
+                f"there is no register {spec.scale_from} of unit exponent",
+                "name one in scale_from",
+            )
+        if spec.encoding in {Encoding.TEXT, Encoding.F32}:
+            yield ProfileFinding(
+                key, f"{spec.encoding} has no exponent elsewhere", "remove scale_from"
+            )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from meter_drivers.profiles.modbus_part import Block, ModbusProfile, RelaySpec
+from meter_drivers.profiles.modbus_part import Block, ModbusProfile, RelaySpec, SunSpecPlace
 from meter_drivers.protocols.modbus.blocks import size
 from meter_drivers.protocols.modbus.credit import CREDIT_LAYOUT, CreditResult, SignedCreditOrder
 from meter_drivers.protocols.modbus.identity import IDENTITY_LAYOUT, IdentityBlock
@@ -30,7 +30,14 @@ from meter_drivers.protocols.modbus.token_entry import (
     find_token_outcome,
     unpack_token,
 )
-from meter_drivers.registers import RegisterSpec, RegisterTable, WriteRule, encode_value
+from meter_drivers.registers import (
+    RegisterSpec,
+    RegisterTable,
+    Unit,
+    WriteRule,
+    encode_text,
+    encode_value,
+)
 from simulators.endpoints.modbus_server import (
     ExceptionCode,
     Function,
@@ -114,6 +121,33 @@ _COMMON: Final = frozenset({"voltage", "power_factor"})
 """What is the same on each phase."""
 
 
+_EXPONENTS: Final[Mapping[str, int]] = {
+    "scale.current": -2,
+    "scale.voltage": -1,
+    "scale.frequency": -2,
+    "scale.power.active": 0,
+    "scale.power.apparent": 0,
+    "scale.power.reactive": 0,
+    "scale.power_factor": -1,
+    "scale.energy": 1,
+}
+"""The powers of ten that a SunSpec meter says it counts in; those of a meter in a house."""
+
+_SUNSPEC_MARKER: Final = (0x5375, 0x6E53)
+_SUNSPEC_METER_LENGTH: Final = 105
+"""Of the models 201 to 204."""
+_SUNSPEC_COMMON: Final = (
+    *(1, 66),
+    *encode_text("simulated", 16),
+    *encode_text(MODEL, 16),
+    *encode_text("", 8),
+    *encode_text(FIRMWARE, 8),
+    *encode_text("", 16),
+    *(0x8000, 0x8000),
+)
+"""The common model: who made it, the model, options, version, no serial number, no address."""
+
+
 def _varh(meter: PrepaidMeter) -> int:
     reactive, active = _VARH_PER_WH
     return meter.electric.energy_wh * reactive // active
@@ -160,8 +194,11 @@ class RegisterLayout:
         """
         self.profile = profile
         self._places: dict[tuple[RegisterTable, int], tuple[_Span, int]] = {}
+        origin = 0
+        if profile.part.sunspec is not None:
+            origin = self._place_chain(profile.part.sunspec)
         for spec in profile.part.registers:
-            self._place(spec.table, _span_of(profile, spec))
+            self._place(spec.table, _span_of(profile, spec, origin))
         for block, address in profile.part.blocks.items():
             if block in _BLOCK_WORDS:
                 words, count = _BLOCK_WORDS[block]
@@ -169,6 +206,21 @@ class RegisterLayout:
         if profile.part.relay is not None:
             for span in _relay_spans(profile.part.relay):
                 self._place(RegisterTable.HOLDING, span)
+
+    def _place_chain(self, place: SunSpecPlace) -> int:
+        """Lay out what is around the model of a SunSpec meter, and return where it begins."""
+        base = place.bases[0]
+        common = base + len(_SUNSPEC_MARKER)
+        origin = common + len(_SUNSPEC_COMMON)
+        chain = {
+            base: _SUNSPEC_MARKER,
+            common: _SUNSPEC_COMMON,
+            origin: (max(place.models), _SUNSPEC_METER_LENGTH),
+            origin + 2 + _SUNSPEC_METER_LENGTH: (0xFFFF, 0),
+        }
+        for address, words in chain.items():
+            self._place(RegisterTable.HOLDING, _fixed_span(address, words))
+        return origin
 
     def _place(self, table: RegisterTable, span: _Span) -> None:
         for offset in range(span.count):
@@ -268,14 +320,21 @@ def _longest_gap(places: Sequence[object | None]) -> int:
     return longest
 
 
-def _span_of(profile: ModbusProfile, spec: RegisterSpec) -> _Span:
+def _fixed_span(address: int, words: Sequence[int]) -> _Span:
+    return _Span(address, len(words), lambda _: words)
+
+
+def _span_of(profile: ModbusProfile, spec: RegisterSpec, origin: int) -> _Span:
+    if spec.unit is Unit.EXPONENT and spec.name in _EXPONENTS:
+        return _fixed_span(origin + spec.address, encode_value(spec, _EXPONENTS[spec.name]))
+    exponent = _EXPONENTS.get(spec.scale_from or "", 0)
     read = _find_reader(spec.name)
     if read is None:
         raise UnknownRegisterError(profile.name, spec.name)
     return _Span(
-        spec.address,
+        origin + spec.address,
         spec.count,
-        lambda meter: encode_value(spec, read(meter, measure(meter.electric))),
+        lambda meter: encode_value(spec, read(meter, measure(meter.electric)), exponent=exponent),
     )
 
 

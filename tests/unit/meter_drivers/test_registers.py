@@ -198,6 +198,41 @@ def test_marker_is_never_a_number_and_every_other_value_is_one(
     assert decode_reading(spec, words).value == (None if raw == marked else value)
 
 
+# --- scale from another register ----------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("raw", "scale", "exponent", "value"),
+    [(2296, 1000, -1, 229_600), (5, 1, 3, 5000), (15, 1, -1, 2), (-15, 1, -1, -2), (14, 1, -1, 1)],
+)
+def test_power_of_ten_scales_and_rounds_half_away_from_zero(
+    raw: int, scale: int, exponent: int, value: int
+) -> None:
+    spec = spec_of(Encoding.S16, scale=scale)
+    words = encode_value(spec_of(Encoding.S16), raw)
+    assert decode_reading(spec, words, exponent=exponent).value == value
+
+
+@given(
+    st.sampled_from([Encoding.S16, Encoding.U32, Encoding.S64]),
+    st.sampled_from([1, 10, 1000]),
+    st.integers(-10, 10),
+    st.data(),
+)
+def test_scaled_number_is_exact_to_half_a_unit_and_survives_where_nothing_is_cut(
+    encoding: Encoding, scale: int, exponent: int, data: st.DataObject
+) -> None:
+    spec = spec_of(encoding, scale=scale)
+    words = tuple(
+        data.draw(st.integers(0, 0xFFFF), label="word") for _ in range(WORD_COUNTS[encoding])
+    )
+    raw = decode_reading(spec_of(encoding), words).value
+    value = decode_reading(spec, words, exponent=exponent).value
+    assert isinstance(raw, int)
+    assert isinstance(value, int)
+    assert abs(value - Fraction(10) ** exponent * raw * scale) <= Fraction(1, 2)
+    if scale * Fraction(10) ** exponent >= 1:
+        assert encode_value(spec, value, exponent=exponent) == words
+
+
 # --- text ---------------------------------------------------------------------------------------
 def test_text_is_padded_and_read_back() -> None:
     words = encode_value(TEXT, "SDM")

@@ -43,6 +43,8 @@ def test_good_profile_has_no_findings(profile: ModbusProfile) -> None:
         ({"encoding": Encoding.TEXT}, "unit and encoding disagree"),
         ({"table": RegisterTable.INPUT, "write": WriteRule.FC16}, "cannot be written"),
         ({"address": 0x0003}, "registers.added: it overlaps serial"),
+        ({"unit": Unit.EXPONENT}, "an exponent is a plain s16"),
+        ({"scale_from": "frequency"}, "there is no register frequency of unit exponent"),
     ],
 )
 def test_register_that_contradicts_is_found(
@@ -50,6 +52,16 @@ def test_register_that_contradicts_is_found(
 ) -> None:
     (found,) = problems(with_register(profile, **changes))
     assert problem in found
+
+
+def test_float_takes_no_exponent_from_elsewhere(profile: ModbusProfile) -> None:
+    scale = RegisterSpec("scale", 0x0300, Encoding.S16, Unit.EXPONENT)
+    scaled = with_part(profile, registers=(*profile.part.registers, scale))
+    assert problems(with_register(scaled, scale_from="scale")) == []
+    (found,) = problems(
+        with_register(scaled, scale_from="scale", encoding=Encoding.F32, count=2, address=0x0400)
+    )
+    assert "f32 has no exponent elsewhere" in found
 
 
 def test_registers_of_two_tables_do_not_overlap(profile: ModbusProfile) -> None:
