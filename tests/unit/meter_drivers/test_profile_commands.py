@@ -54,6 +54,14 @@ def test_fault_is_said_with_key_and_remedy(
     assert "acrel_1352: good" in result.stdout
 
 
+def test_sunspec_without_models_is_a_fault(run: CliRunner, mine: Path) -> None:
+    text = mine.read_text("utf-8").replace("[probe]", "[sunspec]\nmodels = []\n\n[probe]")
+    mine.write_text(text, "utf-8")
+    result = run.invoke(app, ["profiles", "check", str(mine)])
+    assert result.exit_code == 1
+    assert "sunspec.models: there is none" in result.stdout
+
+
 def test_list_tells_how_well_each_is_known(run: CliRunner) -> None:
     result = run.invoke(app, ["profiles", "list"])
     line = "carlo_gavazzi_em111: Carlo Gavazzi EM111, modbus, confidence C, verification none"
