@@ -104,7 +104,12 @@ def get_events(
 
 
 def _utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+    if instant is None:
+        return None
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:  # within a day of the end of all calendars, where nothing happened
+        return instant.replace(tzinfo=UTC)
 
 
 def _document(event: RecordedEvent) -> dict[str, object]:

@@ -447,8 +447,8 @@ def list_events(
 
 
 def first_id_of(instant: datetime) -> UUID:
-    """Return the least identifier of version 7 that the moment can have."""
-    return UUID(int=int(instant.timestamp() * 1000) << 80)
+    """Return the least identifier of version 7 that the moment can have; none is before 1970."""
+    return UUID(int=max(0, int(instant.timestamp() * 1000)) << 80)
 
 
 def _find_ids(

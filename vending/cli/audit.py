@@ -239,10 +239,10 @@ def _parse_instant(given: str | None, option: str) -> datetime | None:
         return None
     try:
         instant = datetime.fromisoformat(given)
-    except ValueError as error:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         wanted = "write an instant such as 2026-11-25T08:00"
         raise ArgumentInvalidError(option, given, wanted=wanted) from error
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def _event_row(event: RecordedEvent, *, as_json: bool) -> dict[str, object]:

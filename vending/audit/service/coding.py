@@ -13,13 +13,15 @@ the walk looks for it itself. A second process that ends early is no verdict: al
 """
 
 import json
+import os
+import select
 import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from sqlalchemy import Connection
 
@@ -36,6 +38,8 @@ _HEADER: Final = struct.Struct(">II")
 _SIZE: Final = struct.Struct(">I")
 _END: Final = _HEADER.pack(0xFFFF_FFFF, 0)
 _READY: Final = b"R"
+SILENCE_S_MAX: Final = 60.0
+"""A second process that says nothing for so long is lost: a database answers sooner, or never."""
 
 
 class SecondProcessLostError(Exception):
@@ -89,18 +93,24 @@ def coded_elsewhere(database: Database, keys: ChainKeys) -> Iterator[Iterator[Co
         SecondProcessLostError: It ended early; also out of the iterator.
     """
     url = database.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", __name__]
+    # -P: nothing is imported from the folder that somebody happens to be in.
+    command = [sys.executable, "-P", "-m", __name__]
     with subprocess.Popen(  # noqa: S603 # this program itself, without arguments of anybody
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
     ) as process:
         assert process.stdin is not None, "it is a pipe"
         assert process.stdout is not None, "it is a pipe"
         try:
             task = json.dumps({"url": url, "key": keys.event_key.hex()})
             _tell(process.stdin, task.encode())
-            if process.stdout.read(len(_READY)) != _READY:
+            pipe = PatientPipe(process.stdout.fileno(), silence_s_max=SILENCE_S_MAX)
+            if pipe.read(len(_READY)) != _READY:
                 raise SecondProcessLostError
-            yield receive(process.stdout)
+            yield receive(pipe)
         finally:
             process.kill()
 
@@ -113,7 +123,41 @@ def _tell(pipe: IO[bytes], task: bytes) -> None:
         raise SecondProcessLostError from error
 
 
-def receive(pipe: IO[bytes]) -> Iterator[CodedEvents]:
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, fewer only at the end."""
+        ...
+
+
+class PatientPipe:
+    """The reading end of a pipe, given up after a long silence."""
+
+    def __init__(self, descriptor: int, *, silence_s_max: float) -> None:
+        self._descriptor = descriptor
+        self._silence_s_max = silence_s_max
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, fewer only at the end.
+
+        Raises:
+            SecondProcessLostError: None came for too long.
+        """
+        parts: list[bytes] = []
+        while size:
+            ready, _, _ = select.select([self._descriptor], [], [], self._silence_s_max)
+            if not ready:
+                raise SecondProcessLostError
+            part = os.read(self._descriptor, size)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+def receive(pipe: Readable) -> Iterator[CodedEvents]:
     """Yield the chunks that the second process writes.
 
     Raises:
@@ -126,7 +170,7 @@ def receive(pipe: IO[bytes]) -> Iterator[CodedEvents]:
         yield CodedEvents(codes, odd)
 
 
-def _take(pipe: IO[bytes], size: int) -> bytes:
+def _take(pipe: Readable, size: int) -> bytes:
     data = pipe.read(size)
     if len(data) != size:
         raise SecondProcessLostError

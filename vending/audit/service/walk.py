@@ -2,7 +2,7 @@
 
 Both are read in chunks, in their own order, which is nearly the same: an event waits in `pending`
 for its link, a link in `awaited` for its event, and both stay small unless rows were removed.
-What does not fit is explained afterwards, by `vending.audit.service.suspects`.
+What does not fit is explained afterwards, by `vending.audit.service.explain`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

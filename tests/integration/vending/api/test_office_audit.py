@@ -53,6 +53,8 @@ def test_an_auditor_reads_the_log_in_pages(audited: Counter) -> None:
         ({"actor": "nobody"}, []),
         ({"since": "2020-01-01T00:00:00Z", "subject": "lamp:1"}, [1]),
         ({"until": "2020-01-01T00:00:00Z"}, []),
+        ({"until": "1960-01-01T00:00:00Z"}, []),
+        ({"since": "0001-01-01T00:00:00+14:00", "subject": "lamp:1"}, [1]),
     ],
 )
 def test_the_log_is_searched(audited: Counter, told: dict[str, str], numbers: list[int]) -> None:

@@ -1,10 +1,12 @@
 """A second process that codes the events: the same verdict, and none by it when it is lost."""
 
+import os
 import random  # noqa: TID251 # tamperings that can be repeated
 import struct
 import sys
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +16,7 @@ from tests.support.audit_tampering import TAMPERINGS, Superuser
 from vending.audit.model import AuditReport
 from vending.audit.service.coding import (
     CodedEvents,
+    PatientPipe,
     SecondProcessLostError,
     code_events,
     coded_elsewhere,
@@ -101,6 +104,33 @@ def test_its_arguments_tell_nothing_and_it_ends_with_the_block(chain: Chain) -> 
         shown = " ".join(child.cmdline())
     assert shown.endswith("-m vending.audit.service.coding")
     assert not child.is_running()
+
+
+def test_nothing_is_imported_from_the_folder_one_is_in(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    planted = f"open({str(told)!r}, 'w').write('planted')"
+    (tmp_path / "vending").mkdir()
+    (tmp_path / "vending" / "__init__.py").write_text(planted)
+    (tmp_path / "json.py").write_text(planted)
+    monkeypatch.chdir(tmp_path)
+    assert chain.verify(links_min=1).findings == ()
+    assert not told.exists()
+
+
+def test_silence_of_the_process_is_not_waited_for_without_end() -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"abc")
+        pipe = PatientPipe(reading, silence_s_max=0.05)
+        assert pipe.read(2) == b"ab"
+        with pytest.raises(SecondProcessLostError):
+            pipe.read(2)
+    finally:
+        os.close(writing)
+    assert pipe.read(2) == b"", "the end"
+    os.close(reading)
 
 
 def test_stream_that_breaks_off_is_noticed(chain: Chain) -> None:

@@ -106,7 +106,9 @@ def test_nothing_to_declare_is_refused(sealed: CommandLine) -> None:
 
 
 def test_a_time_that_is_none_is_refused(sealed: CommandLine) -> None:
-    assert sealed.json("audit", "list", "--since", "soon").error == "argument_invalid"
+    for none in ("soon", "0001-01-01T00:00+14:00"):
+        assert sealed.json("audit", "list", "--since", none).error == "argument_invalid"
+    assert sealed.json("audit", "list", "--until", "1960-01-01T00:00").document == []
 
 
 def test_a_cashier_may_not_look(sealed: CommandLine) -> None:
