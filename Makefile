@@ -15,6 +15,9 @@ LOCK   ?= .locks/run.txt
 OSV    ?=
 SBOM   ?= dist/sbom.cdx.json
 
+# Else each of the many processes that tests start compiles the product and its packages again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types unit fmt docs bench proofs proof-vends proof-kill proof-audit proof-campaign proof-restore proof-keys proof-install test-system licences vulnerabilities sbom lock clean
 
