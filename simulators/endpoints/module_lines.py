@@ -146,8 +146,11 @@ def serve(module: SimulatedSecurityModule, port: _Port, stop: Event) -> None:
             earliest_s = underway[-1].at_s if underway else 0.0
             due_s = max(earliest_s, time.monotonic() + sent.delay_ms / _MS_PER_S)
             underway.append(_Due(sent.payload, due_s))
+        due = b""
         while underway and underway[0].at_s <= time.monotonic():
-            port.write(underway.popleft().payload)
+            due += underway.popleft().payload
+        if due:
+            port.write(due)
 
 
 @contextmanager

@@ -5,11 +5,13 @@ import os
 import select
 import socket
 import time
+from threading import Event
+from typing import ClassVar
 
 import pytest
 
 from simulators.endpoints.lines import LineError
-from simulators.endpoints.module_lines import TCPPort, TerminalPort, serving
+from simulators.endpoints.module_lines import TCPPort, TerminalPort, serve, serving
 from simulators.faults import Fault
 from tests.support.attached_module import LATE_MS, simulated_module
 from vending.sts.module_messages import IdentificationRequest
@@ -89,3 +91,29 @@ def test_answer_that_nobody_takes_is_lost() -> None:
     port = TCPPort()
     port.write(b"nobody is here\r")
     port.close()
+
+
+def test_answers_that_are_due_together_leave_together() -> None:
+    """Else the machine decides whether an answer that comes twice is noticed before the next."""
+
+    class Port:
+        address = "paper"
+        written: ClassVar[list[bytes]] = []
+
+        def read(self, _timeout_s: float) -> bytes:
+            if self.written or stop.is_set():
+                stop.set()
+                return b""
+            return LINE
+
+        def write(self, octets: bytes) -> None:
+            self.written.append(octets)
+
+        def close(self) -> None:
+            pass
+
+    stop, module = Event(), simulated_module()
+    module.plan(Fault.DUPLICATE)
+    serve(module, Port(), stop)
+    (written,) = Port.written
+    assert written.count(b"\r") == 2
