@@ -141,7 +141,7 @@ def held_by_another(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        holder.communicate(b"\n", timeout=60)
+        holder.communicate(b"\n", timeout=200)
 
 
 def test_who_does_not_get_the_line_has_sent_nothing() -> None:

@@ -62,7 +62,7 @@ def test_a_chain_that_was_removed_whole_is_named(chain: Chain) -> None:
         "UPDATE audit_heads SET position = x'0000000000000001', link = 5 WHERE position = 7",
     ],
 )
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_columns_of_another_type_are_named(
     chain: Chain, statement: str, database: Database
 ) -> None:

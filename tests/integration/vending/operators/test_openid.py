@@ -48,7 +48,8 @@ from vending.values.clock import FixedClock
 
 
 @pytest.fixture
-def provider(fixed_clock: FixedClock) -> Iterator[Provider]:
+def provider(fixed_clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    monkeypatch.setattr("vending.operators.openid.TIMEOUT_S", 100)
     with running_provider(fixed_clock) as running:
         yield running
 
