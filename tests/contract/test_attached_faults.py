@@ -403,8 +403,10 @@ def test_answer_that_another_process_did_not_wait_for_passes_for_nothing(
     bench.plan(Fault.LATE_ANSWER)
     with pytest.raises(ModuleAnswerLostError):
         impatient.vend(REGISTER, OTHER)
-    outcomes = [outcome_of(bench) for _ in range(3)]
-    assert set(outcomes) <= {TOKEN, "security_module_unavailable"}
+    # On a slow machine what is left over trickles in; it may cost an attempt, never the token.
+    outcomes = [outcome_of(bench) for _ in range(6)]
+    lost = {"security_module_unavailable", "security_module_answer_lost"}
+    assert set(outcomes) <= {TOKEN, *lost}
     assert outcomes[-1] == TOKEN
 
 

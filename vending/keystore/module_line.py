@@ -141,7 +141,8 @@ class ModuleLine:
         """Ask a question that issues nothing, and drop everything that comes before its answer.
 
         What comes instead may have begun as noise on either side, or be its refusal, which names
-        no command: then the other question is asked as well.
+        no command: then the other question is asked as well, and its answer is waited for, since
+        that of the first may come before it and leave it behind.
 
         Raises:
             ModuleUnavailableError: It was not answered.
@@ -154,7 +155,7 @@ class ModuleLine:
             self._drop_what_waits()
             self._send(first)
             for count in range(_LINES_DROPPED_MAX):
-                if self._comes_answer_to(first, *([second] if count else [])):
+                if self._comes_answer_to(second if count else first):
                     self._is_settled = True
                     return
                 if count == 0:
@@ -165,12 +166,11 @@ class ModuleLine:
         self._was_away = True
         raise ModuleUnavailableError
 
-    def _comes_answer_to(self, *probes: Request) -> bool:
+    def _comes_answer_to(self, probe: Request) -> bool:
         try:
-            line = self._next_line()
+            return _answers(self._next_line(), probe)
         except LineConfusedError:
             return False
-        return any(_answers(line, probe) for probe in probes)
 
     def _drop_what_waits(self) -> None:
         self._buffer, self._lines = LineBuffer(), deque()

@@ -14,15 +14,30 @@ from meter_drivers.errors import (
 from vending.keystore.errors import ModuleAnswerLostError, ModuleUnavailableError
 from vending.keystore.module_errors import ModuleBusyError
 from vending.keystore.module_line import LOCK_POLL_S, LineConfusedError, ModuleLine
+from vending.sts.keys import SGC, KeyDerivation, KeyType
 from vending.sts.module_messages import (
     IdentificationAnswer,
     IdentificationRequest,
+    KeyAttributesAnswer,
+    KeyAttributesRequest,
 )
 from vending.sts.security_module import encode_answer, encode_refusal
+from vending.sts.tid import BaseDate
 
 ASKED = IdentificationRequest()
 NAME = IdentificationAnswer(identification="module")
 ANSWER = encode_answer(NAME, ASKED)
+ATTRIBUTES = encode_answer(
+    KeyAttributesAnswer(
+        sgc=SGC("201457"),
+        kt=KeyType.DUTK,
+        krn=1,
+        ken=255,
+        base_date=BaseDate.Y2014,
+        dkga=KeyDerivation.DKGA02,
+    ),
+    KeyAttributesRequest(register=3),
+)
 TIMEOUT_S = 1.0
 
 Step = bytes | TransportError
@@ -120,6 +135,16 @@ def test_first_turn_finds_the_module_back_and_the_next_does_not(
     line.end_turn()
     assert not stream.is_open
     assert not line.begin_turn()
+
+
+def test_answers_to_both_questions_are_waited_for_where_both_were_asked(
+    line: ModuleLine, stream: ScriptedStream
+) -> None:
+    late = encode_answer(IdentificationAnswer(identification="of before"), ASKED)
+    line.begin_turn()
+    stream.answers.extend([[b"noise\r"], [late, ATTRIBUTES], [ANSWER]])
+    assert line.exchange(ASKED) == NAME
+    assert not stream.waiting
 
 
 def test_line_that_another_process_has_is_waited_for(
