@@ -196,6 +196,9 @@ def test_order_waits_for_the_worker(stocked: CommandLine) -> None:
         "meters", "link", DRN, "--profile", "reference_prepay",
         "--link", "modbus-tcp://127.0.0.1:5020/1",
     )  # fmt: skip
+    alone = stocked.json("commands", "disconnect", DRN, "--reason", "arrears").document
+    assert "kind" not in alone, "two people, where no hours are set"
+    stocked.set_policy("disconnection-hours", "00:00-24:00")
     ordered = stocked.json("commands", "disconnect", DRN, "--reason", "arrears").document
     assert (ordered["kind"], ordered["state"]) == ("disconnect", "queued")
     assert stocked.json("commands", "list", "--meter", DRN).document == [ordered]
