@@ -435,11 +435,10 @@ PASSWORD_IDENTIFIER: Final = 0x04000C00
 
 
 @dataclass(frozen=True, slots=True)
-class ClearDemand:
-    """Clear the greatest demand (最大需量清零)."""
+class _Clearing:
+    """Clears what its function says; nothing but the credentials goes with it."""
 
     credentials: Credentials
-    function: ClassVar[Function] = Function.CLEAR_DEMAND
 
     def to_data(self) -> bytes:
         """Return the credentials."""
@@ -452,20 +451,17 @@ class ClearDemand:
 
 
 @dataclass(frozen=True, slots=True)
-class ClearMeter:
+class ClearDemand(_Clearing):
+    """Clear the greatest demand (最大需量清零)."""
+
+    function: ClassVar[Function] = Function.CLEAR_DEMAND
+
+
+@dataclass(frozen=True, slots=True)
+class ClearMeter(_Clearing):
     """Clear all registers (电表清零)."""
 
-    credentials: Credentials
     function: ClassVar[Function] = Function.CLEAR_METER
-
-    def to_data(self) -> bytes:
-        """Return the credentials."""
-        return self.credentials.to_bytes()
-
-    @classmethod
-    def from_data(cls, data: bytes) -> Self:
-        """Return the request."""
-        return cls(Credentials.from_bytes(data))
 
 
 @dataclass(frozen=True, slots=True)
